@@ -12,28 +12,32 @@
 //!
 //! A room is a folder of `src`. Start with [`sso`], [`session`] and [`gate`]: they are the product,
 //! and the other rooms are built in the same way. Each file opens by saying what it is for.
+//!
+//! Public is what the programs need: [`cli`] for `gongpai`, [`simulator`] for its own program. What
+//! the tests, the benchmarks and the demo use besides is re-exported by [`testing`].
 
-pub mod api;
-pub mod app;
-pub mod audit;
-pub mod base;
+mod api;
+mod app;
+mod audit;
+mod base;
 pub mod cli;
-pub mod config;
-pub mod db;
-pub mod directory;
-pub mod doctor;
-pub mod gate;
-pub mod http;
-pub mod manual;
-pub mod message;
-pub mod observe;
-pub mod oidc;
-pub mod session;
+mod config;
+mod db;
+mod directory;
+mod doctor;
+mod gate;
+mod http;
+mod manual;
+mod message;
+mod observe;
+mod oidc;
+mod session;
 pub mod simulator;
-pub mod sso;
-pub mod supervisor;
-pub mod sync;
-pub mod wecom;
+mod sso;
+mod supervisor;
+mod sync;
+pub mod testing;
+mod wecom;
 
 #[doc = include_str!("docs/architecture.md")]
 pub mod architecture {}

@@ -1,13 +1,11 @@
-//! `gongpai`: the command line. The commands are in [`gongpai::cli`].
+//! `gongpai`: the command line. The commands are in `src/cli`.
 
 use std::error::Error;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use gongpai::cli::args::Command;
-use gongpai::cli::outcome::{CommandOutcome, UsageError};
-use gongpai::cli::{CommandLine, run_command};
+use gongpai::cli::{Command, CommandLine, CommandOutcome, UsageError, run_command};
 
 fn main() -> ExitCode {
     let args = CommandLine::parse();

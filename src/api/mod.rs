@@ -19,7 +19,7 @@ mod etag;
 mod input;
 mod media;
 mod messages;
-pub mod openapi;
+pub(crate) mod openapi;
 mod persons;
 mod query;
 mod schema;
@@ -47,11 +47,11 @@ use crate::sync::SyncService;
 
 /// The state of the API's handlers. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct ApiState(Arc<ApiParts>);
+pub(crate) struct ApiState(Arc<ApiParts>);
 
 /// What the API is built from.
 #[derive(Debug, Clone)]
-pub struct ApiParts {
+pub(crate) struct ApiParts {
     /// The configured clients.
     pub clients: Vec<ApiClient>,
     pub db: Db,
@@ -68,24 +68,29 @@ pub struct ApiParts {
 }
 
 impl ApiState {
-    pub fn new(parts: ApiParts) -> Self {
+    pub(crate) fn new(parts: ApiParts) -> Self {
         Self(Arc::new(parts))
     }
 
     /// Returns the same API with another configuration.
     #[must_use]
-    pub fn reconfigured(&self, clients: Vec<ApiClient>, sessions: Sessions, trusted: TrustedProxies) -> Self {
+    pub(crate) fn reconfigured(
+        &self,
+        clients: Vec<ApiClient>,
+        sessions: Sessions,
+        trusted: TrustedProxies,
+    ) -> Self {
         Self(Arc::new(ApiParts { clients, sessions, trusted_proxies: trusted, ..ApiParts::clone(&self.0) }))
     }
 }
 
 /// Returns every route of the API except those of [`upload_routes`].
-pub fn routes(api: ApiState) -> Router {
+pub(crate) fn routes(api: ApiState) -> Router {
     router().split_for_parts().0.with_state(api)
 }
 
 /// Returns the routes that take files. Their body limit is set around the whole route, not by axum.
-pub fn upload_routes(api: ApiState) -> Router {
+pub(crate) fn upload_routes(api: ApiState) -> Router {
     upload_router().split_for_parts().0.layer(DefaultBodyLimit::disable()).with_state(api)
 }
 

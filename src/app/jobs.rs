@@ -50,7 +50,7 @@ const REFUSAL_COUNT_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_DENIALS_PER_BATCH: usize = 100;
 
 /// Starts every job.
-pub fn start_jobs(
+pub(crate) fn start_jobs(
     current: &CurrentApp,
     denials: mpsc::Receiver<Denial>,
     first_matches: mpsc::Receiver<FirstMatch>,

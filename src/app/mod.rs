@@ -4,9 +4,9 @@
 //! one screen. [`App::run`] serves them until the process is asked to stop. Tests build the same
 //! `App` with another clock.
 
-pub mod jobs;
+pub(crate) mod jobs;
 mod parts;
-pub mod reload;
+pub(crate) mod reload;
 
 use std::sync::Arc;
 
@@ -253,7 +253,7 @@ impl App {
     }
 
     /// Every URL of the admin listener.
-    pub fn admin(&self, observe: ObserveState) -> Router {
+    pub(crate) fn admin(&self, observe: ObserveState) -> Router {
         observe::routes(observe)
             .merge(manual::routes::routes())
             .route("/_gongpai/assets/{*path}", get(assets::serve_asset).with_state(self.pages.clone()))

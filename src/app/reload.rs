@@ -37,7 +37,7 @@ pub struct Reloader {
 
 /// The reasons why a changed configuration was not applied.
 #[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
+pub(crate) enum ReloadError {
     /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -51,14 +51,14 @@ pub enum ReloadError {
 
 /// The result of the last reload, for `/metrics`.
 #[derive(Debug, Clone, Default)]
-pub struct ReloadMetrics {
+pub(crate) struct ReloadMetrics {
     success: Gauge,
     at: Gauge,
 }
 
 impl ReloadMetrics {
     /// Registers the gauges. The configuration counts as accepted now.
-    pub fn register(registry: &mut Registry, clock: &Clock) -> Self {
+    pub(crate) fn register(registry: &mut Registry, clock: &Clock) -> Self {
         let metrics = Self::default();
         let success = "Whether the configuration was accepted when it was last read";
         registry.register("config_reload_success", success, metrics.success.clone());

@@ -7,16 +7,16 @@
 //! audit](crate::design#audit).
 
 mod limit;
-pub mod store;
+pub(crate) mod store;
 
-pub use self::limit::RefusalLimiter;
+pub(crate) use self::limit::RefusalLimiter;
 
 use std::net::IpAddr;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::PersonId;
 
-pub const AUDIT_RETENTION: std::time::Duration = std::time::Duration::from_secs(180 * 24 * 3600);
+pub(crate) const AUDIT_RETENTION: std::time::Duration = std::time::Duration::from_secs(180 * 24 * 3600);
 
 /// The event of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

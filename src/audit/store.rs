@@ -11,7 +11,7 @@ use crate::db::Db;
 ///
 /// # Errors
 /// If the database fails; then the transaction of the action fails with it.
-pub async fn insert_entry(
+pub(crate) async fn insert_entry(
     tx: &mut AnyConnection,
     corp: &CorpId,
     entry: &AuditEntry,
@@ -100,7 +100,7 @@ pub async fn list_rows(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn read_newest_instant(db: &Db) -> sqlx::Result<Option<Timestamp>> {
+pub(crate) async fn read_newest_instant(db: &Db) -> sqlx::Result<Option<Timestamp>> {
     let at: Option<i64> = sqlx::query("SELECT MAX(at) FROM audit").fetch_one(db.pool()).await?.try_get(0)?;
     Ok(at.map(Timestamp::from_millis))
 }
@@ -109,7 +109,7 @@ pub async fn read_newest_instant(db: &Db) -> sqlx::Result<Option<Timestamp>> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_rows_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
+pub(crate) async fn delete_rows_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let done = sqlx::query(
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// The characters that a copied value may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CopiedAlphabet {
+pub(crate) enum CopiedAlphabet {
     /// What WeCom's console shows: letters, digits, `_` and `-`.
     Console,
     /// A URL: ASCII without blanks and quotation marks.
@@ -24,7 +24,7 @@ impl CopiedAlphabet {
 
 /// A part of a value that was probably not meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CopyFault {
+pub(crate) enum CopyFault {
     /// The words of a template that nobody replaced.
     Placeholder,
     /// A character that does not belong there.
@@ -46,7 +46,7 @@ const PLACEHOLDER_WORDS: [&str; 7] =
     ["your", "changeme", "change_me", "change-me", "xxxx", "placeholder", "****"];
 
 /// Finds the first fault in `value`, without the white space around it.
-pub fn find_copy_fault(value: &str, alphabet: CopiedAlphabet) -> Option<CopyFault> {
+pub(crate) fn find_copy_fault(value: &str, alphabet: CopiedAlphabet) -> Option<CopyFault> {
     let value = value.trim();
     let length = value.chars().count();
     let lower = value.to_ascii_lowercase();
@@ -63,7 +63,7 @@ pub fn find_copy_fault(value: &str, alphabet: CopiedAlphabet) -> Option<CopyFaul
 
 impl CopyFault {
     /// Returns the fault in Chinese, as a clause.
-    pub fn zh(&self) -> String {
+    pub(crate) fn zh(&self) -> String {
         match *self {
             Self::Placeholder => "它是模板里的占位文字，不是复制来的值".to_owned(),
             Self::Character { character, position, length } => {

@@ -5,7 +5,7 @@ use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
 /// The encoding of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TextEncoding {
+pub(crate) enum TextEncoding {
     /// UTF-8.
     Utf8,
     /// UTF-16 with a byte order mark.
@@ -16,7 +16,7 @@ pub enum TextEncoding {
 
 impl TextEncoding {
     /// Returns the name that people know.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Utf8 => "UTF-8",
             Self::Utf16 => "UTF-16",
@@ -28,7 +28,7 @@ impl TextEncoding {
 /// The error for bytes that are text in none of these encodings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is neither UTF-8 nor GBK from this line on: save it as UTF-8")]
-pub struct UnknownEncoding {
+pub(crate) struct UnknownEncoding {
     /// The first line that is not UTF-8, from 1.
     pub line: usize,
 }
@@ -41,7 +41,7 @@ pub struct UnknownEncoding {
 ///
 /// # Errors
 /// [`UnknownEncoding`].
-pub fn decode_text(bytes: &[u8]) -> Result<(String, TextEncoding), UnknownEncoding> {
+pub(crate) fn decode_text(bytes: &[u8]) -> Result<(String, TextEncoding), UnknownEncoding> {
     let (marked, mark) = Encoding::for_bom(bytes).unwrap_or((UTF_8, 0));
     let bytes = bytes.get(mark..).unwrap_or_default();
     let with = |encoding: &'static Encoding| {
@@ -61,7 +61,7 @@ pub fn decode_text(bytes: &[u8]) -> Result<(String, TextEncoding), UnknownEncodi
 }
 
 /// Returns the line of the first byte that is not UTF-8, from 1; `None` if all are.
-pub fn first_line_that_is_not_utf8(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn first_line_that_is_not_utf8(bytes: &[u8]) -> Option<usize> {
     let good = std::str::from_utf8(bytes).err()?.valid_up_to();
     let before = bytes.get(..good).unwrap_or_default();
     Some(before.iter().filter(|b| **b == b'\n').count().saturating_add(1))

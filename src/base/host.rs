@@ -133,7 +133,7 @@ impl fmt::Display for Origin {
 }
 
 /// Whether `host` (without port) is this machine: localhost, 127.0.0.0/8 or \[::1\].
-pub fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

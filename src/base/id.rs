@@ -198,7 +198,7 @@ impl UserId {
 }
 
 /// Makes a UUID v7 (RFC 9562 §5.7) whose time part is `now`.
-pub fn uuid_v7(now: Timestamp) -> String {
+pub(crate) fn uuid_v7(now: Timestamp) -> String {
     let ms = u64::try_from(now.millis()).unwrap_or(0);
     let nanos = u32::try_from(ms % 1000).unwrap_or(0).saturating_mul(1_000_000);
     Uuid::new_v7(UuidTime::from_unix(ContextV7::new(), ms / 1000, nanos)).to_string()

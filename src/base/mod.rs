@@ -14,14 +14,14 @@
 //! | [`text`] | characters that must not reach a page, a log or a terminal |
 //! | [`url`] | `ReturnTo`, the only way to a redirect target |
 
-pub mod clock;
-pub mod copy_fault;
-pub mod cron;
-pub mod encoding;
-pub mod host;
-pub mod id;
+pub(crate) mod clock;
+pub(crate) mod copy_fault;
+pub(crate) mod cron;
+pub(crate) mod encoding;
+pub(crate) mod host;
+pub(crate) mod id;
 mod quartz;
-pub mod seal;
-pub mod secret;
-pub mod text;
-pub mod url;
+pub(crate) mod seal;
+pub(crate) mod secret;
+pub(crate) mod text;
+pub(crate) mod url;

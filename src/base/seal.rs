@@ -37,7 +37,7 @@ pub struct Sealer {
 }
 
 /// How much longer a sealed value is than its plaintext.
-pub const SEAL_OVERHEAD_BYTES: usize = NONCE_LEN + 16;
+pub(crate) const SEAL_OVERHEAD_BYTES: usize = NONCE_LEN + 16;
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

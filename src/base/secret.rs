@@ -6,14 +6,14 @@ use subtle::ConstantTimeEq as _;
 
 /// Text that is never printed: `Debug` shows `[REDACTED]`, reading it takes `expose_secret()`.
 pub type Secret = secrecy::SecretString;
-pub use secrecy::ExposeSecret;
+pub(crate) use secrecy::ExposeSecret;
 
 /// Returns `N` bytes from the operating system's generator.
 ///
 /// # Panics
 /// Never in practice: aws-lc aborts the process itself if the operating system gives no randomness.
 #[expect(clippy::expect_used, reason = "without randomness nothing here may go on")]
-pub fn random_bytes<const N: usize>() -> [u8; N] {
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0_u8; N];
     aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives randomness");
     bytes
@@ -25,12 +25,12 @@ pub fn random_token<const N: usize>() -> String {
 }
 
 /// Compares two byte strings in a time that depends on their lengths only.
-pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
 /// Returns the SHA-256 of `bytes`.
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     let mut out = [0_u8; 32];
     out.copy_from_slice(digest.as_ref());

@@ -5,12 +5,12 @@
 //! numbers.
 
 /// Whether `c` begins another line or controls a terminal.
-pub fn breaks_line(c: char) -> bool {
+pub(crate) fn breaks_line(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Whether `c` turns the direction of writing, so that a text looks like another one (UAX #9).
-pub const fn turns_direction(c: char) -> bool {
+pub(crate) const fn turns_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -32,7 +32,7 @@ const fn is_right_to_left(c: char) -> bool {
 
 /// Returns a text of WeCom's as we keep it: without control characters, which pages do not show and
 /// of which PostgreSQL refuses NUL, and without blanks at both ends.
-pub fn clean_text(text: String) -> String {
+pub(crate) fn clean_text(text: String) -> String {
     if !text.contains(char::is_control) && text.trim().len() == text.len() {
         return text;
     }
@@ -41,14 +41,14 @@ pub fn clean_text(text: String) -> String {
 }
 
 /// Replaces each character that forges a log line or turns its direction with a blank.
-pub fn blank_misleading(text: &str) -> String {
+pub(crate) fn blank_misleading(text: &str) -> String {
     text.chars().map(|c| if breaks_line(c) || turns_direction(c) { ' ' } else { c }).collect()
 }
 
 /// Returns `text` as a terminal may show it, on one line. Nothing in it controls the terminal, and
 /// invisible marks are shown as their number (`\u{202e}`). Words from right to left are isolated,
 /// so that they do not move the text beside them.
-pub fn escape_for_terminal(text: &str) -> String {
+pub(crate) fn escape_for_terminal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -63,7 +63,7 @@ pub fn escape_for_terminal(text: &str) -> String {
 
 /// Returns `json` with the characters that a terminal must not get written as JSON's own escapes:
 /// the same value for a program. JSON has such characters inside strings only.
-pub fn escape_json_for_terminal(json: &str) -> String {
+pub(crate) fn escape_json_for_terminal(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut units = [0; 2];
     for c in json.chars() {

@@ -11,7 +11,7 @@ use super::host::{Hosts, Origin};
 
 /// A place where a browser may be sent: an absolute URL on a host of this installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReturnTo {
+pub(crate) struct ReturnTo {
     url: Url,
     origin: Origin,
 }
@@ -44,7 +44,7 @@ impl ReturnTo {
     /// # Errors
     /// [`BadTarget`] unless the result, read as a browser reads it, is on a host that `hosts`
     /// permits.
-    pub fn parse(raw: &str, base: &Origin, hosts: &Hosts) -> Result<Self, BadTarget> {
+    pub(crate) fn parse(raw: &str, base: &Origin, hosts: &Hosts) -> Result<Self, BadTarget> {
         let blank = |c: char| c.is_whitespace() || c == '\u{feff}' || c == '\u{200b}';
         let raw = raw.trim_matches(blank);
         if raw.is_empty() || raw.chars().any(|c| c.is_control() || c == '\u{fffd}') {
@@ -95,7 +95,7 @@ impl ReturnTo {
     }
 
     /// Returns the absolute URL, ASCII only, fit for a Location header.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.url.as_str()
     }
 
@@ -105,34 +105,34 @@ impl ReturnTo {
     /// A Location without a fragment inherits that of the address before it (RFC 9110 §10.2.2), and
     /// the links by which WeCom signs people in end in `#wechat_redirect`. Pages that route by the
     /// fragment would look for that page. See [design: fragments](crate::design#fragments).
-    pub fn location(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         let joint = if self.has_fragment() { "" } else { "#" };
         format!("{}{joint}", self.url)
     }
 
     /// Whether the target has a fragment of its own, which may be empty.
-    pub fn has_fragment(&self) -> bool {
+    pub(crate) fn has_fragment(&self) -> bool {
         self.url.fragment().is_some()
     }
 
     /// Returns the target's scheme, host and port.
-    pub const fn origin(&self) -> &Origin {
+    pub(crate) const fn origin(&self) -> &Origin {
         &self.origin
     }
 
     /// Returns the target for a link on its own host: path, query and fragment.
-    pub fn relative(&self) -> &str {
+    pub(crate) fn relative(&self) -> &str {
         self.url.as_str().get(self.url.origin().ascii_serialization().len()..).unwrap_or("/")
     }
 
     /// Returns the path, percent-encoded as a browser sends it.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.url.path()
     }
 
     /// Returns the target without query and fragment, for a target that is too long to carry.
     #[must_use]
-    pub fn path_only(&self) -> Self {
+    pub(crate) fn path_only(&self) -> Self {
         let mut url = self.url.clone();
         url.set_query(None);
         url.set_fragment(None);
@@ -169,7 +169,7 @@ fn classify_bad_target(raw: &str, hosts: &Hosts) -> BadTarget {
 
 /// Whether every application reads `path` alike: segments of letters, digits and `-._~`, none of
 /// them empty or of dots alone.
-pub fn is_plain_path(path: &str) -> bool {
+pub(crate) fn is_plain_path(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     let segment = |s: &str| !s.is_empty() && s.bytes().all(plain) && !s.bytes().all(|b| b == b'.');
@@ -178,7 +178,7 @@ pub fn is_plain_path(path: &str) -> bool {
 
 /// Percent-encodes `text` as one component of a query (RFC 3986 §2.3: unreserved characters stay as
 /// they are).
-pub fn percent_encode(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     urlencoding::encode(text).into_owned()
 }
 

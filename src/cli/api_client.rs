@@ -15,7 +15,12 @@ use crate::config::{Config, Scope};
 ///
 /// # Errors
 /// If the id is configured already, the scopes exclude each other, or `out` cannot be written.
-pub fn add_client(config: &Config, id: &str, scopes: &[Scope], out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn add_client(
+    config: &Config,
+    id: &str,
+    scopes: &[Scope],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     if config.api_clients.iter().any(|client| client.id.as_str() == id) {
         bail!("[[api_clients]] has a client {id} already; take that block out to make it a new secret");
     }

@@ -16,7 +16,7 @@ const PAGE_ROWS: i64 = 500;
 
 /// The options of `gongpai audit`.
 #[derive(Debug, Clone)]
-pub struct AuditQuery {
+pub(crate) struct AuditQuery {
     pub user: Option<String>,
     pub since: StartTime,
     /// Print one JSON object a line.
@@ -27,7 +27,7 @@ pub struct AuditQuery {
 ///
 /// # Errors
 /// If there is no database, it fails, or `out` cannot be written.
-pub async fn print_audit_trail(
+pub(crate) async fn print_audit_trail(
     config: &Config,
     clock: &Clock,
     query: &AuditQuery,

@@ -11,7 +11,7 @@ use crate::gate::AccessRules;
 ///
 /// # Errors
 /// Only if `out` cannot be written.
-pub fn check_config(sources: &ConfigSources, out: &mut dyn Write) -> anyhow::Result<bool> {
+pub(crate) fn check_config(sources: &ConfigSources, out: &mut dyn Write) -> anyhow::Result<bool> {
     let reading = ConfigReading::from_sources(sources);
     match &reading.outcome {
         Ok(_) if reading.read.is_empty() => writeln!(out, "read        nothing; the defaults hold")?,
@@ -65,7 +65,7 @@ pub fn check_config(sources: &ConfigSources, out: &mut dyn Write) -> anyhow::Res
 ///
 /// # Errors
 /// Only if `out` cannot be written.
-pub fn show_config(sources: &ConfigSources, out: &mut dyn Write) -> anyhow::Result<bool> {
+pub(crate) fn show_config(sources: &ConfigSources, out: &mut dyn Write) -> anyhow::Result<bool> {
     let reading = ConfigReading::from_sources(sources);
     if let Some(toml) = reading.to_toml() {
         out.write_all(toml.as_bytes())?;

@@ -23,7 +23,7 @@ use crate::wecom;
 ///
 /// # Errors
 /// Only if `out` cannot be written.
-pub async fn run_doctor(
+pub(crate) async fn run_doctor(
     sources: &ConfigSources,
     clock: &Clock,
     json: bool,

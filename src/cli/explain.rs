@@ -21,7 +21,7 @@ use crate::session::store::find_person_by_userid;
 
 /// The options of `gongpai explain`.
 #[derive(Debug, Clone)]
-pub struct ExplainQuery {
+pub(crate) struct ExplainQuery {
     pub user: String,
     pub url: String,
     pub method: String,
@@ -34,7 +34,7 @@ pub struct ExplainQuery {
 ///
 /// # Errors
 /// If a rule is not accepted, the database fails, or `out` cannot be written.
-pub async fn explain_access(
+pub(crate) async fn explain_access(
     config: &Config,
     query: &ExplainQuery,
     out: &mut (dyn Write + Send),
@@ -85,7 +85,7 @@ fn assume_member(userid: UserId) -> SessionPerson {
 /// Returns the answer as text, and whether access is allowed.
 ///
 /// `person` is `None` for a visitor who is not signed in.
-pub fn answer_query(
+pub(crate) fn answer_query(
     in_force: &ResolvedRules,
     hosts: &Hosts,
     query: &ExplainQuery,

@@ -18,7 +18,11 @@ use crate::session::{Sessions, keys};
 /// # Errors
 /// If there is no database, the root secret is not the gateway's, or the database fails. No key is
 /// created then.
-pub async fn rotate_key(config: &Config, clock: Clock, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+pub(crate) async fn rotate_key(
+    config: &Config,
+    clock: Clock,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
     let db = database::open_existing(config).await?;
     if let Some(path) = doctor::root_secret::root_secret_path(config).filter(|path| !path.exists()) {
         bail!(

@@ -21,7 +21,7 @@ use crate::wecom;
 
 /// The options of `gongpai messages list`.
 #[derive(Debug, Clone)]
-pub struct MessageListQuery {
+pub(crate) struct MessageListQuery {
     pub status: Option<MessageStatus>,
     /// A userid, or the id of a person.
     pub user: Option<String>,
@@ -36,7 +36,7 @@ pub struct MessageListQuery {
 ///
 /// # Errors
 /// If there is no database, it fails, or `out` cannot be written.
-pub async fn list_messages(
+pub(crate) async fn list_messages(
     config: &Config,
     clock: &Clock,
     query: &MessageListQuery,
@@ -116,7 +116,7 @@ fn format_sender(client: &ClientId) -> String {
 ///
 /// # Errors
 /// If there is no database or no such message, it fails, or `out` cannot be written.
-pub async fn show_message(
+pub(crate) async fn show_message(
     config: &Config,
     clock: &Clock,
     id: &str,
@@ -198,7 +198,7 @@ pub(super) fn print_message(shown: &MessageView, zone: chrono_tz::Tz, out: &mut 
 
 /// What an administrator can do to messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MessageAction {
+pub(crate) enum MessageAction {
     Retry,
     /// Gives the message up; the text is the reason.
     Bury(String),
@@ -211,7 +211,7 @@ pub enum MessageAction {
 ///
 /// # Errors
 /// If there is no database, or it fails. What has been printed by then is done.
-pub async fn apply_action(
+pub(crate) async fn apply_action(
     config: &Config,
     clock: &Clock,
     ids: &[String],
@@ -285,7 +285,7 @@ async fn apply_action_to_each(
 ///
 /// # Errors
 /// If there is no database, or it fails.
-pub async fn resume_sending(
+pub(crate) async fn resume_sending(
     config: &Config,
     clock: &Clock,
     out: &mut (dyn Write + Send),

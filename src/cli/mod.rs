@@ -4,11 +4,11 @@
 //! `args` is the command line and `run` dispatches it. `database` opens the database, `table`
 //! formats output for people.
 
-pub mod api_client;
-pub mod args;
-pub mod audit;
-pub mod config;
-pub mod conflicts;
+pub(crate) mod api_client;
+pub(crate) mod args;
+pub(crate) mod audit;
+pub(crate) mod config;
+pub(crate) mod conflicts;
 mod database;
 pub mod directory;
 pub mod docs;
@@ -26,5 +26,6 @@ pub mod snippet;
 pub mod sync;
 mod table;
 
-pub use args::CommandLine;
+pub use args::{Command, CommandLine};
+pub use outcome::{CommandOutcome, UsageError};
 pub use run::run_command;

@@ -36,7 +36,7 @@ const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
 /// # Errors
 /// If there is no database, the message is refused, or the database fails; with `wait` also if it
 /// is interrupted. [`UsageError`] for arguments that exclude each other.
-pub async fn send_message(
+pub(crate) async fn send_message(
     config: &Config,
     clock: &Clock,
     args: &SendArgs,

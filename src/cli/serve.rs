@@ -16,7 +16,10 @@ use crate::supervisor::Hangups;
 /// # Errors
 /// If the configuration is not accepted, a resource cannot be opened, or a part of the gateway
 /// died.
-pub async fn serve_gateway(sources: &ConfigSources, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+pub(crate) async fn serve_gateway(
+    sources: &ConfigSources,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
     // This comes first: without a handler SIGHUP ends the process.
     let hangups = Hangups::listen().context("SIGHUP cannot be listened for")?;
     let reading = ConfigReading::from_sources(sources);

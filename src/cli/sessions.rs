@@ -21,7 +21,7 @@ const PAGE_ROWS: i64 = 500;
 
 /// Whose sessions to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RevokeTarget {
+pub(crate) enum RevokeTarget {
     /// A session by its id.
     One(String),
     /// All sessions of a userid.
@@ -33,7 +33,7 @@ pub enum RevokeTarget {
 ///
 /// # Errors
 /// If there is no database, it fails, or `out` cannot be written.
-pub async fn list_sessions(
+pub(crate) async fn list_sessions(
     config: &Config,
     clock: &Clock,
     user: Option<&str>,
@@ -104,7 +104,7 @@ fn session_json(row: &SessionRow) -> serde_json::Value {
 ///
 /// # Errors
 /// If there is no database, no such active session, or the database fails. Nothing is ended then.
-pub async fn revoke_sessions(
+pub(crate) async fn revoke_sessions(
     config: &Config,
     clock: &Clock,
     target: &RevokeTarget,

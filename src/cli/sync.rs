@@ -29,7 +29,7 @@ const MAX_CHANGE_LINES: usize = 20;
 
 /// The options of `gongpai sync`.
 #[derive(Debug, Clone, Copy)]
-pub struct SyncOptions {
+pub(crate) struct SyncOptions {
     /// Only report what would change.
     pub dry_run: bool,
     /// Ignore `directory.max_removals`.
@@ -48,7 +48,7 @@ pub struct SyncOptions {
 /// # Errors
 /// If the database cannot be opened or created, or fails, or the run is interrupted. What an
 /// interrupted run has written by then is never published.
-pub async fn sync_directory(
+pub(crate) async fn sync_directory(
     config: &Config,
     clock: &Clock,
     options: SyncOptions,

@@ -17,14 +17,14 @@ const CONTAINER_SECRET_FOLDERS: [&str; 2] = ["/run/secrets", "/var/run/secrets"]
 
 /// A file or directory of the gateway that others can read or enter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExposedPath {
+pub(crate) struct ExposedPath {
     pub path: PathBuf,
     is_directory: bool,
 }
 
 impl ExposedPath {
     /// Returns the command that closes it: `chmod 600 data/gongpai.db`.
-    pub fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         let path = self.path.display().to_string();
         let plain =
             !path.is_empty() && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@".contains(&b));
@@ -33,14 +33,14 @@ impl ExposedPath {
     }
 
     /// Returns whether it is data_dir itself.
-    pub const fn is_directory(&self) -> bool {
+    pub(crate) const fn is_directory(&self) -> bool {
         self.is_directory
     }
 }
 
 /// Finds data_dir and files of the embedded database that others can read. The root secret is
 /// checked when it is read.
-pub fn find_exposed_paths(config: &Config) -> Vec<ExposedPath> {
+pub(crate) fn find_exposed_paths(config: &Config) -> Vec<ExposedPath> {
     let DatabaseConfig::Sqlite(file) = &config.database else { return Vec::new() };
     // SQLite keeps two more files beside the database.
     let beside = ["", "-wal", "-shm"].map(|suffix| {

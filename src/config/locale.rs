@@ -4,7 +4,7 @@
 const LOCALE_VARIABLES: [&str; 3] = ["LC_ALL", "LC_MESSAGES", "LANG"];
 
 /// Returns the locale of messages, such as `zh_CN.UTF-8`; empty where none is set.
-pub fn terminal_locale() -> String {
+pub(crate) fn terminal_locale() -> String {
     let values = LOCALE_VARIABLES.iter().filter_map(std::env::var_os);
     values
         .map(|value| value.to_string_lossy().into_owned())

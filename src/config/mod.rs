@@ -26,22 +26,22 @@ mod check;
 mod derived_settings;
 mod effective_toml;
 mod environment;
-pub mod file_modes;
+pub(crate) mod file_modes;
 mod keys;
 mod layers;
-pub mod locale;
-pub mod model;
+pub(crate) mod locale;
+pub(crate) mod model;
 mod not_yet_supported;
 mod o2oa_json;
 mod qiyeweixin;
 mod readiness;
-pub mod reload;
-pub mod root_secret;
+pub(crate) mod reload;
+pub(crate) mod root_secret;
 mod suggestion;
 mod time_zone;
 mod toml_file;
 mod units;
-pub mod verify_files;
+pub(crate) mod verify_files;
 
 #[cfg(test)]
 mod tests;
@@ -54,21 +54,22 @@ use self::layers::{ConfigFindings, Layers, SettingOrigin};
 use self::toml_file::ConfigFile;
 use crate::base::encoding::{decode_text, first_line_that_is_not_utf8};
 
-pub use self::model::{
-    ApiClient, CallbackConfig, Config, DatabaseConfig, DefaultRule, DirectoryConfig, GateConfig, GroupFormat,
-    LinkField, ListenAddress, LogConfig, LogFormat, PagesConfig, RateConfig, RootSecret, RuleText, Scope,
-    ServerConfig, SessionConfig, VerifyFile, WecomConfig,
+pub(crate) use self::model::{
+    ApiClient, DatabaseConfig, DefaultRule, GateConfig, GroupFormat, LogConfig, LogFormat, RateConfig,
+    RuleText, Scope, VerifyFile, WecomConfig,
 };
-pub use self::readiness::{Readiness, RequiredKey, WecomPurpose};
-pub use self::reload::{ConfigComparison, RunningConfig};
-pub use self::root_secret::{RootSecretError, load_root_secret};
-pub use self::verify_files::find_verify_files;
+pub use self::model::{Config, LinkField, ListenAddress};
+pub(crate) use self::readiness::{Readiness, RequiredKey, WecomPurpose};
+pub(crate) use self::reload::RunningConfig;
+pub(crate) use self::root_secret::RootSecretError;
+pub use self::root_secret::load_root_secret;
+pub(crate) use self::verify_files::find_verify_files;
 
 /// The defaults. The file documents every key, and users copy it.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
 /// The file that is read if none is named and this one exists.
-pub const DEFAULT_FILE: &str = "gongpai.toml";
+pub(crate) const DEFAULT_FILE: &str = "gongpai.toml";
 
 /// The places from which the layers are read.
 #[derive(Debug, Clone, Default)]

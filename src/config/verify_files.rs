@@ -8,7 +8,7 @@ use super::model::{Config, VerifyFile};
 ///
 /// A directory that does not exist yet has none. If it cannot be read, that is logged, and the
 /// configured files are served all the same.
-pub fn find_verify_files(config: &Config) -> Vec<VerifyFile> {
+pub(crate) fn find_verify_files(config: &Config) -> Vec<VerifyFile> {
     let mut files = Vec::new();
     let found = match list_verify_files(config) {
         Ok(found) => found,

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 
 /// A statement with texts for 100, 10 and 1 rows or values.
 #[derive(Debug)]
-pub struct ListStatement([(usize, String); 3]);
+pub(crate) struct ListStatement([(usize, String); 3]);
 
 impl ListStatement {
     /// Makes the texts: `head`, then `pattern` for each row, then `tail`. Every `*` of the pattern
     /// becomes a parameter of its own after the `shared` ones.
-    pub fn new(head: &str, shared: usize, pattern: &str, tail: &str) -> Self {
+    pub(crate) fn new(head: &str, shared: usize, pattern: &str, tail: &str) -> Self {
         Self([100, 10, 1].map(|rows| {
             let mut text = head.to_owned();
             let mut parameter = shared;
@@ -32,7 +32,7 @@ impl ListStatement {
     }
 
     /// Returns the statements that together cover `rows`, each with its share of them.
-    pub fn chunks<'r, T>(&'static self, rows: &'r [T]) -> Vec<(&'static str, &'r [T])> {
+    pub(crate) fn chunks<'r, T>(&'static self, rows: &'r [T]) -> Vec<(&'static str, &'r [T])> {
         let (mut left, mut parts) = (rows, Vec::new());
         // The largest first, so that few statements cover many rows.
         for (size, text) in &self.0 {

@@ -4,7 +4,7 @@
 /// What a failed write means. Only a bad record may be skipped, so that a full disk is never taken
 /// for a hundred thousand bad records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteErrorKind {
+pub(crate) enum WriteErrorKind {
     /// A record cannot be written, or its old row cannot be read.
     Record,
     /// Two transactions waited for each other, and the database aborted this one.
@@ -18,7 +18,7 @@ pub enum WriteErrorKind {
 const SQLITE_RECORD_CODES: [i32; 3] = [19, 18, 20];
 
 /// Tells an error of one record from an error of the database.
-pub fn classify_write_error(error: &sqlx::Error) -> WriteErrorKind {
+pub(crate) fn classify_write_error(error: &sqlx::Error) -> WriteErrorKind {
     match error {
         sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => {
             WriteErrorKind::Record
@@ -47,7 +47,7 @@ fn classify_code(code: &str) -> WriteErrorKind {
 }
 
 /// Whether an error may be about the written content rather than about the database.
-pub fn is_content_error(error: &sqlx::Error) -> bool {
+pub(crate) fn is_content_error(error: &sqlx::Error) -> bool {
     match error {
         // The database's own errors: PostgreSQL's classes of connections, resources and operators;
         // SQLite's busy, locked, read-only, I/O, full and cannot open.
@@ -66,7 +66,7 @@ pub fn is_content_error(error: &sqlx::Error) -> bool {
 }
 
 /// Whether a statement broke a unique index.
-pub fn is_unique_violation(error: &sqlx::Error) -> bool {
+pub(crate) fn is_unique_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 

@@ -288,7 +288,7 @@ pub async fn reserve_batch(db: &Db) -> sqlx::Result<i64> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn read_newest_seq(db: &Db) -> sqlx::Result<i64> {
+pub(crate) async fn read_newest_seq(db: &Db) -> sqlx::Result<i64> {
     sqlx::query("SELECT seq FROM feed_counter WHERE name = 'feed'").fetch_one(db.pool()).await?.try_get(0)
 }
 
@@ -314,7 +314,7 @@ pub async fn list_entries_after(db: &Db, seq: i64, limit: i64) -> sqlx::Result<V
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_entries_before(db: &Db, before: Timestamp) -> sqlx::Result<u64> {
+pub(crate) async fn delete_entries_before(db: &Db, before: Timestamp) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let done = sqlx::query("DELETE FROM feed WHERE at < $1").bind(before.millis()).execute(&mut *tx).await?;
     tx.commit().await?;

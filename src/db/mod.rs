@@ -5,9 +5,9 @@
 //! write lock at once: a transaction that reads first and then wants to write fails there with
 //! "busy" without waiting. See [design: database](crate::design#database).
 
-pub mod bind_list;
-pub mod error;
-pub mod feed;
+pub(crate) mod bind_list;
+pub(crate) mod error;
+pub(crate) mod feed;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
@@ -28,7 +28,7 @@ use crate::base::secret::{ExposeSecret as _, Secret};
 static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations");
 
 /// Returns the steps of the schema that this program knows, in order.
-pub fn list_schema_steps() -> Vec<i64> {
+pub(crate) fn list_schema_steps() -> Vec<i64> {
     MIGRATIONS.iter().map(|step| step.version).collect()
 }
 

@@ -21,14 +21,14 @@
 //! Readers see the rows of the published version (`src/db/migrations/0002_org_chart.sql`). A run
 //! prepares the next version unseen and publishes it at once.
 
-pub mod bindings;
-pub mod chart;
-pub mod conflicts;
-pub mod csv;
-pub mod edit;
-pub mod listing;
-pub mod row;
-pub mod store;
+pub(crate) mod bindings;
+pub(crate) mod chart;
+pub(crate) mod conflicts;
+pub(crate) mod csv;
+pub(crate) mod edit;
+pub(crate) mod listing;
+pub(crate) mod row;
+pub(crate) mod store;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -205,7 +205,7 @@ pub struct Tag {
 
 /// A person whose status has to be checked with WeCom again.
 #[derive(Debug, Clone)]
-pub struct DuePerson {
+pub(crate) struct DuePerson {
     pub id: PersonId,
     pub userid: UserId,
 }
@@ -290,7 +290,7 @@ impl MemberProfile {
 
 /// How long a userid whose holder left is expected to come back with the same holder. After that
 /// only a field of the person's own proves it.
-pub const MAX_ABSENCE: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const MAX_ABSENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Returns whether a userid that comes back `away` after its holder left belongs to the same person
 /// ([design: userids](crate::design#userids)).
@@ -299,7 +299,11 @@ pub const MAX_ABSENCE: Duration = Duration::from_secs(24 * 3600);
 /// Otherwise, where both mobile numbers are known, the same number and name prove it and anything
 /// else disproves it, because telephones are handed on. Without either, the same name counts for
 /// [`MAX_ABSENCE`].
-pub fn is_same_person(left: &IdentityEvidence<'_>, back: &IdentityEvidence<'_>, away: Duration) -> bool {
+pub(crate) fn is_same_person(
+    left: &IdentityEvidence<'_>,
+    back: &IdentityEvidence<'_>,
+    away: Duration,
+) -> bool {
     let agree = |left: String, back: String| (!left.is_empty() && !back.is_empty()).then(|| left == back);
     let same_name = !left.name.is_empty() && left.name == back.name;
     if let Some(agree) = agree(normalize_text(left.employee_number), normalize_text(back.employee_number)) {
@@ -313,19 +317,19 @@ pub fn is_same_person(left: &IdentityEvidence<'_>, back: &IdentityEvidence<'_>, 
 
 /// Returns a mail address or employee number in the form in which it is compared: lower case, with
 /// plain instead of full-width characters.
-pub fn normalize_text(text: &str) -> String {
+pub(crate) fn normalize_text(text: &str) -> String {
     text.nfkc().collect::<String>().trim().to_lowercase()
 }
 
 /// Returns whether two names are equal without regard to case, width and surrounding blanks. An
 /// empty name equals none.
-pub fn names_agree(a: &str, b: &str) -> bool {
+pub(crate) fn names_agree(a: &str, b: &str) -> bool {
     !a.trim().is_empty() && normalize_text(a) == normalize_text(b)
 }
 
 /// Returns a mobile number without the separators that people write and without China's country
 /// code.
-pub fn normalize_mobile(mobile: &str) -> String {
+pub(crate) fn normalize_mobile(mobile: &str) -> String {
     let bare: String = mobile.nfkc().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '-').collect();
     let national = bare.strip_prefix("+86").or_else(|| bare.strip_prefix("0086")).unwrap_or(&bare);
     national.to_lowercase()

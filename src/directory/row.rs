@@ -29,7 +29,7 @@ pub(crate) use person_columns;
 ///
 /// # Errors
 /// If the row is not one that we wrote.
-pub fn person_from_row(row: &AnyRow) -> sqlx::Result<Person> {
+pub(crate) fn person_from_row(row: &AnyRow) -> sqlx::Result<Person> {
     let text = |column: usize| row.try_get::<String, _>(column);
     Ok(Person {
         id: PersonId::new(text(0)?),
@@ -59,7 +59,7 @@ pub fn format_memberships(memberships: &[Membership]) -> sqlx::Result<String> {
 ///
 /// # Errors
 /// If it is not such a text.
-pub fn parse_memberships(text: &str) -> sqlx::Result<Vec<Membership>> {
+pub(crate) fn parse_memberships(text: &str) -> sqlx::Result<Vec<Membership>> {
     let list: Vec<(String, u32, u8)> = from_json("person_rows.memberships", text)?;
     let read = |(unit, order, leader)| Membership { unit: UnitId::new(unit), order, leader: leader != 0 };
     Ok(list.into_iter().map(read).collect())
@@ -77,7 +77,7 @@ pub(crate) use unit_columns;
 ///
 /// # Errors
 /// If the row is not one that we wrote.
-pub fn unit_from_row(row: &AnyRow) -> sqlx::Result<Unit> {
+pub(crate) fn unit_from_row(row: &AnyRow) -> sqlx::Result<Unit> {
     Ok(Unit {
         id: UnitId::new(row.try_get::<String, _>(0)?),
         wecom_id: wecom_id_from_row(row, 1)?,
@@ -112,7 +112,7 @@ pub(crate) use published;
 ///
 /// # Errors
 /// If the row is not one that we wrote.
-pub fn tag_from_row(row: &AnyRow) -> sqlx::Result<Tag> {
+pub(crate) fn tag_from_row(row: &AnyRow) -> sqlx::Result<Tag> {
     Ok(Tag {
         id: TagId::new(row.try_get::<String, _>(0)?),
         wecom_id: wecom_id_from_row(row, 1)?,
@@ -129,7 +129,10 @@ pub fn tag_from_row(row: &AnyRow) -> sqlx::Result<Tag> {
 ///
 /// # Errors
 /// If the database fails.
-pub fn keep_readable<T>(table: &str, rows: impl Iterator<Item = sqlx::Result<T>>) -> sqlx::Result<Vec<T>> {
+pub(crate) fn keep_readable<T>(
+    table: &str,
+    rows: impl Iterator<Item = sqlx::Result<T>>,
+) -> sqlx::Result<Vec<T>> {
     let mut read = Vec::new();
     for row in rows {
         match row {
@@ -161,6 +164,6 @@ pub fn to_json<T: Serialize + ?Sized>(value: &T) -> sqlx::Result<String> {
 ///
 /// # Errors
 /// If it is not such a value; names the column.
-pub fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> sqlx::Result<T> {
+pub(crate) fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> sqlx::Result<T> {
     serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(format!("{column}: {e}").into()))
 }

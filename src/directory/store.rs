@@ -178,7 +178,10 @@ pub async fn record_active_member(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn confirm_active(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Result<Option<PersonId>> {
+pub(crate) async fn confirm_active(
+    change: &mut FeedTransaction,
+    userid: &UserId,
+) -> sqlx::Result<Option<PersonId>> {
     let corp = change.corp().clone();
     // Only a lock: `checked_at` must keep saying when WeCom was asked, and it was not asked here.
     let row = sqlx::query(
@@ -220,7 +223,7 @@ async fn claim_userid(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Re
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_current_person(
+pub(crate) async fn find_current_person(
     change: &mut FeedTransaction,
     id: &PersonId,
 ) -> sqlx::Result<Option<Person>> {
@@ -305,7 +308,7 @@ async fn replace_holder(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn release_userid(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
+pub(crate) async fn release_userid(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
     let now = change.now().millis();
     sqlx::query("UPDATE persons SET released_at = $2 WHERE id = $1 AND released_at IS NULL")
         .bind(id.as_str())
@@ -319,7 +322,7 @@ pub async fn release_userid(change: &mut FeedTransaction, id: &PersonId) -> sqlx
 ///
 /// # Errors
 /// If the database fails.
-pub async fn set_status(
+pub(crate) async fn set_status(
     change: &mut FeedTransaction,
     userid: &UserId,
     status: PersonStatus,
@@ -387,7 +390,7 @@ pub async fn find_oldest_check(db: &Db, corp: &CorpId, now: Timestamp) -> sqlx::
 ///
 /// # Errors
 /// If the database fails.
-pub async fn claim_due_persons(
+pub(crate) async fn claim_due_persons(
     db: &Db,
     corp: &CorpId,
     now: Timestamp,

@@ -9,7 +9,7 @@ use crate::config::ConfigReading;
 const SAID_ELSEWHERE: [&str; 4] = ["wecom.enable", "wecom.corp_id", "wecom.agent_id", "wecom.app_secret"];
 
 /// Reports what reading the configuration found.
-pub fn check_configuration(reading: &ConfigReading) -> Vec<DoctorFinding> {
+pub(crate) fn check_configuration(reading: &ConfigReading) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     match &reading.outcome {
         Ok(_) => {

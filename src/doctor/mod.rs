@@ -24,7 +24,7 @@
 
 mod callback;
 mod clock;
-pub mod configuration;
+pub(crate) mod configuration;
 mod database;
 mod directory;
 mod domains;
@@ -33,10 +33,10 @@ mod hosts;
 mod level;
 mod messages;
 mod public_url;
-pub mod root_secret;
+pub(crate) mod root_secret;
 mod rules;
 mod runs;
-pub mod schema;
+pub(crate) mod schema;
 mod secrets;
 mod store;
 mod verify_file;
@@ -51,8 +51,9 @@ use crate::directory::chart::Chart;
 use crate::wecom;
 use words::FindingKind;
 
-pub use configuration::check_configuration;
-pub use finding::{DoctorFinding, FindingText};
+pub(crate) use configuration::check_configuration;
+pub use finding::DoctorFinding;
+pub(crate) use finding::FindingText;
 pub use level::FindingLevel;
 
 /// What is examined, besides the reading of the configuration.

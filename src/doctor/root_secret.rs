@@ -12,7 +12,7 @@ use crate::session::keys;
 
 /// Returns the file that must hold the root secret, or `None` where `server.secret` does. Does not
 /// create it.
-pub fn root_secret_path(config: &Config) -> Option<PathBuf> {
+pub(crate) fn root_secret_path(config: &Config) -> Option<PathBuf> {
     config.server.secret.is_none().then(|| config.data_dir.join("secret"))
 }
 

@@ -14,7 +14,7 @@ const SCHEMA_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema of a database, compared with this program's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SchemaState {
+pub(crate) enum SchemaState {
     /// The file does not exist.
     NoFile(PathBuf),
     /// The database has no tables of ours.
@@ -29,7 +29,7 @@ pub enum SchemaState {
 
 /// Why the schema could not be found out.
 #[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
+pub(crate) enum SchemaError {
     #[error("the database does not answer: {0}")]
     Store(#[from] sqlx::Error),
     #[error("the database does not answer within {} s", SCHEMA_TIMEOUT.as_secs())]
@@ -40,7 +40,7 @@ pub enum SchemaError {
 ///
 /// # Errors
 /// [`SchemaError`].
-pub async fn find_schema_state(database: &DatabaseConfig) -> Result<SchemaState, SchemaError> {
+pub(crate) async fn find_schema_state(database: &DatabaseConfig) -> Result<SchemaState, SchemaError> {
     if let DatabaseConfig::Sqlite(path) = database
         && !path.exists()
     {

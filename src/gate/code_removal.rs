@@ -53,7 +53,12 @@ impl CodePaths {
 /// Parameters are split at every separator that applications know (`&` and `;`), and at `?`,
 /// because WeCom may append its own `?code=` to a target that has a query already. Everything else
 /// stays byte for byte.
-pub fn remove_code(origin: &Origin, public: &Origin, target: &str, exempt: &CodePaths) -> Option<String> {
+pub(crate) fn remove_code(
+    origin: &Origin,
+    public: &Origin,
+    target: &str,
+    exempt: &CodePaths,
+) -> Option<String> {
     let (path, query) = target.split_once('?')?;
     // Most queries are shorter than any code, so they end here.
     if !is_trusted_domain(origin, public) || query.len() < *CODE_LENGTH_BYTES.start() || exempt.covers(path) {

@@ -28,7 +28,7 @@ impl FromRef<DeniedPageState> for Site {
 }
 
 /// Builds the router of the page, which is served on every host.
-pub fn routes(gate: GateState, site: Site) -> Router {
+pub(crate) fn routes(gate: GateState, site: Site) -> Router {
     Router::new().route("/_gongpai/denied", get(show_denied_page)).with_state(DeniedPageState { gate, site })
 }
 

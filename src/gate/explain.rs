@@ -16,7 +16,7 @@ use super::rules::{
 
 /// The gate's answer to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccessOutcome {
+pub(crate) enum AccessOutcome {
     /// 200, for this person.
     Allowed,
     /// 200, for anybody.
@@ -29,7 +29,7 @@ pub enum AccessOutcome {
 
 /// A decision and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     pub outcome: AccessOutcome,
     /// Scheme, host and port as they were compared; `None` if the host is not one of this
     /// installation.
@@ -48,7 +48,7 @@ pub struct Explanation {
 /// Decides about `url` as the gate does, and explains the decision.
 ///
 /// `method` is `None` if it is unknown; `person` is `None` if nobody is signed in.
-pub fn explain_decision(
+pub(crate) fn explain_decision(
     resolved: &ResolvedRules,
     hosts: &Hosts,
     url: &str,

@@ -7,7 +7,7 @@ use super::path;
 
 /// A compiled path pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Glob {
+pub(crate) struct Glob {
     segments: Vec<GlobSegment>,
 }
 
@@ -29,7 +29,7 @@ impl Glob {
     ///
     /// # Errors
     /// A sentence that says what is wrong with the pattern.
-    pub fn compile(pattern: &str) -> Result<Self, String> {
+    pub(crate) fn compile(pattern: &str) -> Result<Self, String> {
         if pattern.is_empty() {
             return Ok(Self { segments: vec![GlobSegment::AnyDepth] });
         }
@@ -71,7 +71,7 @@ impl Glob {
 
     /// Returns the same pattern for paths that are folded to lower case.
     #[must_use]
-    pub fn folded(&self) -> Self {
+    pub(crate) fn folded(&self) -> Self {
         let fold = |text: &[u8]| Box::from(&*path::fold_case(text));
         let segments = self.segments.iter().map(|segment| match segment {
             GlobSegment::AnyDepth => GlobSegment::AnyDepth,
@@ -84,12 +84,12 @@ impl Glob {
     }
 
     /// Returns whether every path matches.
-    pub fn matches_everything(&self) -> bool {
+    pub(crate) fn matches_everything(&self) -> bool {
         self.segments == [GlobSegment::AnyDepth]
     }
 
     /// Returns the text that the first segment of a path must equal; `None` if any text may match.
-    pub fn literal_first_segment(&self) -> Option<&[u8]> {
+    pub(crate) fn literal_first_segment(&self) -> Option<&[u8]> {
         match self.segments.first() {
             Some(GlobSegment::Literal(text)) => Some(text),
             _ => None,
@@ -98,7 +98,7 @@ impl Glob {
 
     /// Returns the segments of the folder that all matching paths lie in, as far as it has no
     /// wildcard: `/a` for `/a/**` and for `/a/*.js`.
-    pub fn folder(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn folder(&self) -> impl Iterator<Item = &[u8]> {
         self.segments.iter().map_while(|segment| match segment {
             GlobSegment::Literal(text) => Some(&**text),
             GlobSegment::AnyDepth | GlobSegment::Pieces(_) => None,
@@ -106,19 +106,19 @@ impl Glob {
     }
 
     /// Returns whether the pattern matches exactly [`Glob::folder`] and everything in it.
-    pub fn is_folder(&self) -> bool {
+    pub(crate) fn is_folder(&self) -> bool {
         self.segments.iter().position(|s| *s == GlobSegment::AnyDepth) == Some(self.folder().count())
             && self.folder().count() + 1 == self.segments.len()
     }
 
     /// Returns whether the pattern has wildcards, so that it matches paths which it does not spell
     /// out.
-    pub fn is_open_ended(&self) -> bool {
+    pub(crate) fn is_open_ended(&self) -> bool {
         self.segments.iter().any(|segment| !matches!(segment, GlobSegment::Literal(_)))
     }
 
     /// Returns whether `path` matches. `path` is one reading of a path and begins with `/`.
-    pub fn matches(&self, path: &[u8]) -> bool {
+    pub(crate) fn matches(&self, path: &[u8]) -> bool {
         let mut rest = path.strip_prefix(b"/").unwrap_or(path);
         let mut pattern = self.segments.as_slice();
         // The rest of the pattern after the last `**`, and the segment at which it was last tried.
@@ -154,7 +154,7 @@ fn has_broken_escape(pattern: &str) -> bool {
 }
 
 /// Returns the first segment of `path`; empty for the root.
-pub fn first_segment(path: &[u8]) -> &[u8] {
+pub(crate) fn first_segment(path: &[u8]) -> &[u8] {
     split_first_segment(path.strip_prefix(b"/").unwrap_or(path)).map_or(b"", |(first, _)| first)
 }
 

@@ -16,16 +16,16 @@
 //! Whatever goes wrong ends in 401 or 403. Only [`rules::Decision::Allow`] leads to a 200.
 
 mod check;
-pub mod code_removal;
-pub mod denied_page;
-pub mod explain;
-pub mod glob;
-pub mod metrics;
-pub mod path;
-pub mod readings;
-pub mod request;
-pub mod respond;
-pub mod rules;
+pub(crate) mod code_removal;
+pub(crate) mod denied_page;
+pub(crate) mod explain;
+pub(crate) mod glob;
+pub(crate) mod metrics;
+pub(crate) mod path;
+pub(crate) mod readings;
+pub(crate) mod request;
+pub(crate) mod respond;
+pub(crate) mod rules;
 
 use std::sync::Arc;
 
@@ -36,10 +36,10 @@ use axum::response::Response;
 use crate::http::client_ip::Peer;
 use crate::session::Sessions;
 
-pub use check::{Denial, FirstMatch, GateParts};
-pub use explain::{AccessOutcome, Explanation, explain_decision};
-pub use metrics::GateMetrics;
-pub use rules::{AccessRules, ResolvedRules};
+pub(crate) use check::{Denial, FirstMatch, GateParts};
+pub(crate) use explain::{AccessOutcome, Explanation, explain_decision};
+pub(crate) use metrics::GateMetrics;
+pub(crate) use rules::{AccessRules, ResolvedRules};
 
 /// The gate of a running gateway. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ impl GateState {
 /// Answers 200, 401 or 403 to an nginx `auth_request` (`/auth/nginx`).
 ///
 /// Takes the whole request because axum's `HeaderMap` extractor would copy every header.
-pub async fn check_nginx(State(gate): State<GateState>, request: Request) -> Response {
+pub(crate) async fn check_nginx(State(gate): State<GateState>, request: Request) -> Response {
     let (parts, _body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
     let original = match gate.checker.nginx_request(peer, &parts.headers) {

@@ -12,7 +12,7 @@ use unicode_normalization::UnicodeNormalization as _;
 /// The reasons why a text is not a request target (RFC 9112 §3.2). Such a request is denied without
 /// asking any rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadRequestTarget {
+pub(crate) enum BadRequestTarget {
     /// The target does not begin with `/`: it is an absolute-form or asterisk-form target, or
     /// empty.
     #[error("the request target does not begin with a slash")]
@@ -31,7 +31,7 @@ pub enum BadRequestTarget {
 ///
 /// # Errors
 /// [`BadRequestTarget`], for a mistake anywhere in the target.
-pub fn path_of_target(target: &str) -> Result<&str, BadRequestTarget> {
+pub(crate) fn path_of_target(target: &str) -> Result<&str, BadRequestTarget> {
     if memchr(b'#', target.as_bytes()).is_some() {
         return Err(BadRequestTarget::Fragment);
     }
@@ -46,7 +46,7 @@ pub fn path_of_target(target: &str) -> Result<&str, BadRequestTarget> {
 /// slash.
 ///
 /// Nearly every request has such a path, so this one pass without allocation is its whole cost.
-pub fn is_plain(path: &str) -> bool {
+pub(crate) fn is_plain(path: &str) -> bool {
     let mut previous = b' ';
     for byte in path.bytes() {
         let fine = match byte {
@@ -67,14 +67,14 @@ pub fn is_plain(path: &str) -> bool {
 }
 
 /// Returns `path` without its trailing slash; the root keeps it.
-pub fn without_trailing_slash<P: AsRef<[u8]> + ?Sized>(path: &P) -> &[u8] {
+pub(crate) fn without_trailing_slash<P: AsRef<[u8]> + ?Sized>(path: &P) -> &[u8] {
     let path = path.as_ref();
     path.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(path)
 }
 
 /// Decodes percent-escapes once. An encoded slash stays `%2F`, because RFC 3986 takes it for a part
 /// of a name. An invalid escape (`%zz`) stays as it is.
-pub fn decode_once(path: &[u8]) -> Vec<u8> {
+pub(crate) fn decode_once(path: &[u8]) -> Vec<u8> {
     decode_escapes(path, false)
 }
 
@@ -348,7 +348,7 @@ fn join_segments<'s>(segments: impl Iterator<Item = &'s [u8]>) -> Vec<u8> {
 ///
 /// It goes by way of upper case, so that letters that share a capital become one letter (`ſ` and
 /// `s`, `K` and `k`), and character by character, so that a part folds like the whole.
-pub fn fold_case(text: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn fold_case(text: &[u8]) -> Cow<'_, [u8]> {
     // Most paths need no copy.
     if !text.iter().any(|b| b.is_ascii_uppercase() || !b.is_ascii()) {
         return Cow::Borrowed(text);
@@ -369,7 +369,7 @@ pub fn fold_case(text: &[u8]) -> Cow<'_, [u8]> {
 
 /// Formats a path for people: bytes that are not UTF-8, control characters and white space are
 /// percent-encoded.
-pub fn to_printable(path: &[u8]) -> String {
+pub(crate) fn to_printable(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
     let encode = |text: &mut String, bytes: &[u8]| {
         text.extend(bytes.iter().map(|byte| format!("%{byte:02X}")));

@@ -17,7 +17,7 @@ static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-metho
 
 /// A request to an application, about which the proxy asks.
 #[derive(Debug, Clone)]
-pub struct OriginalRequest<'h> {
+pub(crate) struct OriginalRequest<'h> {
     /// Scheme, host and port to which the browser sent it; always a host of this installation.
     pub origin: Arc<Origin>,
     /// Path and query as they stand in the request line, with bytes that are not UTF-8
@@ -29,7 +29,7 @@ pub struct OriginalRequest<'h> {
 
 /// The reasons why there is no original request to decide about. Each is answered with 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CheckRefusal {
+pub(crate) enum CheckRefusal {
     /// The peer is not in `server.trusted_proxies`.
     #[error("the peer is not a trusted proxy")]
     UntrustedProxy,
@@ -43,7 +43,7 @@ pub enum CheckRefusal {
 
 impl CheckRefusal {
     /// Returns the code in the answer, which never changes.
-    pub const fn code(self) -> &'static str {
+    pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::UntrustedProxy => "gate.untrusted_proxy",
             Self::Malformed => "gate.malformed_request",
@@ -59,18 +59,18 @@ const MAX_CACHED_ORIGINS: usize = 4096;
 /// Turns `https://host` into an [`Origin`] and caches the permitted ones, because parsing a host by
 /// the WHATWG rules (with IDNA) costs more than the rest of a check.
 #[derive(Debug)]
-pub struct OriginCache {
+pub(crate) struct OriginCache {
     hosts: Hosts,
     seen: papaya::HashMap<Box<str>, Arc<Origin>>,
 }
 
 impl OriginCache {
     /// Builds an empty cache.
-    pub fn new(hosts: Hosts) -> Self {
+    pub(crate) fn new(hosts: Hosts) -> Self {
         Self { hosts, seen: papaya::HashMap::new() }
     }
 
-    pub const fn hosts(&self) -> &Hosts {
+    pub(crate) const fn hosts(&self) -> &Hosts {
         &self.hosts
     }
 
@@ -80,7 +80,7 @@ impl OriginCache {
     ///
     /// # Errors
     /// [`CheckRefusal::Malformed`], [`CheckRefusal::UnknownHost`].
-    pub fn parse_url<'u>(&self, url: &'u str) -> Result<(Arc<Origin>, &'u str), CheckRefusal> {
+    pub(crate) fn parse_url<'u>(&self, url: &'u str) -> Result<(Arc<Origin>, &'u str), CheckRefusal> {
         let (scheme, rest) = url.split_once("://").ok_or(CheckRefusal::Malformed)?;
         let end = rest.find(['/', '?', '#']).ok_or(CheckRefusal::Malformed)?;
         let (authority, target) = rest.split_at_checked(end).ok_or(CheckRefusal::Malformed)?;
@@ -109,7 +109,10 @@ impl OriginCache {
     ///
     /// # Errors
     /// [`CheckRefusal::Malformed`], [`CheckRefusal::UnknownHost`].
-    pub fn nginx_request<'h>(&self, headers: &'h HeaderMap) -> Result<OriginalRequest<'h>, CheckRefusal> {
+    pub(crate) fn nginx_request<'h>(
+        &self,
+        headers: &'h HeaderMap,
+    ) -> Result<OriginalRequest<'h>, CheckRefusal> {
         let url = single_header(headers, &X_ORIGINAL_URL)?;
         let method = single_header(headers, &X_ORIGINAL_METHOD)?;
         let method = std::str::from_utf8(method).map_err(|_| CheckRefusal::Malformed)?;
@@ -138,7 +141,7 @@ fn single_header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u
 
 /// Returns a URL as text. A byte that is not UTF-8 (old applications write GBK into links) becomes
 /// its percent-escape, which means the same byte to whoever reads the URL.
-pub fn encode_non_utf8(url: &[u8]) -> Cow<'_, str> {
+pub(crate) fn encode_non_utf8(url: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(url) {
         return Cow::Borrowed(text);
     }

@@ -16,7 +16,7 @@ struct EmbeddedAssets;
 
 /// Returns the address of the asset `name` with its version, so that a browser may keep it for
 /// ever.
-pub fn asset_url(name: &str) -> String {
+pub(crate) fn asset_url(name: &str) -> String {
     let version = find_asset(name).map(|f| hash_version(&f.metadata.sha256_hash())).unwrap_or_default();
     format!("{ASSETS_PREFIX}{name}?v={version}")
 }

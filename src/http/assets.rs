@@ -14,7 +14,7 @@ use super::page::PageRenderer;
 use crate::base::secret::sha256;
 
 /// Answers `/_gongpai/assets/{*path}` with 200, 304 or 404.
-pub async fn serve_asset(
+pub(crate) async fn serve_asset(
     State(pages): State<PageRenderer>,
     Path(path): Path<String>,
     RawQuery(query): RawQuery,

@@ -3,7 +3,7 @@
 
 /// The kind of a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BrowserKind {
+pub(crate) enum BrowserKind {
     /// WeCom's own browser, or WeChat's (members bound to WeChat); OAuth works there.
     WeCom,
     /// Another browser on a phone; only the app itself can sign in.
@@ -15,7 +15,7 @@ pub enum BrowserKind {
 impl BrowserKind {
     /// Reads a User-Agent. `wxwork` is looked for first, because WeCom's also contains
     /// `MicroMessenger`.
-    pub fn from_user_agent(user_agent: &str) -> Self {
+    pub(crate) fn from_user_agent(user_agent: &str) -> Self {
         let ua = user_agent.to_ascii_lowercase();
         let has = |needles: &[&str]| needles.iter().any(|n| ua.contains(n));
         if has(&["wxwork", "wwlocal", "micromessenger"]) {

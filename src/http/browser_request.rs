@@ -36,7 +36,7 @@ const FRAME_DESTINATIONS: [&[u8]; 5] = [b"iframe", b"frame", b"embed", b"object"
 
 /// A request of a browser.
 #[derive(Debug, Clone)]
-pub struct BrowserRequest {
+pub(crate) struct BrowserRequest {
     /// The host as the browser sees it.
     pub origin: Origin,
     /// Whether that is public_url's own.
@@ -59,11 +59,11 @@ pub struct DuplicateParameter;
 
 /// The parameters of a query. One that is there twice is an error and not its first value.
 #[derive(Debug, Clone, Default)]
-pub struct QueryParameters(Vec<(String, String)>);
+pub(crate) struct QueryParameters(Vec<(String, String)>);
 
 impl QueryParameters {
     /// Parses a raw query (WHATWG application/x-www-form-urlencoded).
-    pub fn parse(raw: &str) -> Self {
+    pub(crate) fn parse(raw: &str) -> Self {
         Self(url::form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
     }
 
@@ -71,7 +71,7 @@ impl QueryParameters {
     ///
     /// # Errors
     /// [`DuplicateParameter`].
-    pub fn single(&self, name: &str) -> Result<Option<&str>, DuplicateParameter> {
+    pub(crate) fn single(&self, name: &str) -> Result<Option<&str>, DuplicateParameter> {
         let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
         match (values.next(), values.next()) {
             (Some(_), Some(_)) => Err(DuplicateParameter),
@@ -80,19 +80,19 @@ impl QueryParameters {
     }
 
     /// Whether the query has `name=1`.
-    pub fn flag(&self, name: &str) -> bool {
+    pub(crate) fn flag(&self, name: &str) -> bool {
         self.0.iter().any(|(n, v)| n == name && v == "1")
     }
 }
 
 impl BrowserRequest {
     /// Whether the browser sees https.
-    pub fn is_secure(&self) -> bool {
+    pub(crate) fn is_secure(&self) -> bool {
         self.origin.scheme() == Scheme::Https
     }
 
     /// Returns the User-Agent; empty if there is none.
-    pub fn user_agent(&self) -> String {
+    pub(crate) fn user_agent(&self) -> String {
         self.headers
             .get(USER_AGENT)
             .map(|ua| String::from_utf8_lossy(ua.as_bytes()).into_owned())
@@ -100,14 +100,14 @@ impl BrowserRequest {
     }
 
     /// Whether the request comes from a frame, as far as the browser says.
-    pub fn in_frame(&self) -> bool {
+    pub(crate) fn in_frame(&self) -> bool {
         let framed = |d: &HeaderValue| FRAME_DESTINATIONS.contains(&d.as_bytes());
         self.headers.get("sec-fetch-dest").is_some_and(framed)
     }
 
     /// Returns a path of ours on the requesting host: `/sso/…` on public_url's; elsewhere
     /// `/_gongpai/…`, which application hosts proxy to us.
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         let prefix = if self.on_public { "/sso" } else { "/_gongpai" };
         format!("{prefix}/{name}")
     }

@@ -35,13 +35,13 @@ fn split_at_byte(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
 }
 
 /// Returns the values of every cookie called `name`.
-pub fn cookie_values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> {
+pub(crate) fn cookie_values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> {
     parse_cookies(headers).filter(move |(n, _)| *n == name.as_bytes()).map(|(_, value)| value)
 }
 
 /// A cookie to be set, always `HttpOnly; SameSite=Lax`.
 #[derive(Debug, Clone)]
-pub struct SetCookie {
+pub(crate) struct SetCookie {
     /// The full name, with its prefix.
     pub name: String,
     /// The value; only characters that need no quoting.
@@ -58,13 +58,13 @@ pub struct SetCookie {
 
 impl SetCookie {
     /// Makes a cookie that removes the one of that name.
-    pub fn removal(name: impl Into<String>, domain: Option<String>, secure: bool) -> Self {
+    pub(crate) fn removal(name: impl Into<String>, domain: Option<String>, secure: bool) -> Self {
         Self { name: name.into(), value: String::new(), max_age: Duration::ZERO, domain, secure, path: None }
     }
 
     /// Returns the Set-Cookie header; `None` if the value has a character that no header may have,
     /// or the path has one that begins another attribute.
-    pub fn header(&self) -> Option<HeaderValue> {
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
         let path = self.path.as_deref().unwrap_or("/");
         // A semicolon would begin another attribute.
         if path.contains(';') {

@@ -101,7 +101,7 @@ impl Failure {
 }
 
 /// Returns the reason of a refused target, in words.
-pub const fn explain_bad_target(why: BadTarget) -> BilingualText {
+pub(crate) const fn explain_bad_target(why: BadTarget) -> BilingualText {
     match why {
         BadTarget::NoUrl => labels::TARGET_NO_URL,
         BadTarget::OtherHost => labels::TARGET_OTHER_HOST,
@@ -113,7 +113,7 @@ pub const fn explain_bad_target(why: BadTarget) -> BilingualText {
 /// What the log says about a failed request. It is an extension of the response;
 /// [`super::middleware`] writes it once, inside the request's span.
 #[derive(Debug, Clone)]
-pub struct FailureReport {
+pub(crate) struct FailureReport {
     /// The code that the caller got.
     pub code: Code,
     /// WeCom's errcode, if there was one.
@@ -125,14 +125,8 @@ pub struct FailureReport {
 
 impl FailureReport {
     /// Makes a report with `code` only.
-    pub const fn new(code: Code) -> Self {
+    pub(crate) const fn new(code: Code) -> Self {
         Self { code, errcode: None, detail: None, cause: None }
-    }
-
-    #[must_use]
-    pub fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
-        self.cause = Some(Arc::new(cause));
-        self
     }
 
     /// Returns the cause with its sources, joined by `: `.
@@ -177,7 +171,10 @@ mod tests {
         #[derive(Debug, thiserror::Error)]
         #[error("outer")]
         struct Outer(#[source] std::fmt::Error);
-        let report = FailureReport::new(Code::Internal).caused_by(Outer(std::fmt::Error));
+        let report = FailureReport {
+            cause: Some(Arc::new(Outer(std::fmt::Error))),
+            ..FailureReport::new(Code::Internal)
+        };
         let causes = report.cause_chain().unwrap();
         assert!(causes.starts_with("outer: an error"), "{causes}");
     }

@@ -17,20 +17,20 @@
 //! | [`rate_limit`] | limits for each address |
 
 mod asset_files;
-pub mod assets;
-pub mod browser;
-pub mod browser_request;
-pub mod client_ip;
-pub mod cookie;
+pub(crate) mod assets;
+pub(crate) mod browser;
+pub(crate) mod browser_request;
+pub(crate) mod client_ip;
+pub(crate) mod cookie;
 mod etag;
-pub mod failure;
-pub mod language;
-pub mod middleware;
-pub mod page;
-pub mod problem;
-pub mod rate_limit;
-pub mod redirect;
+pub(crate) mod failure;
+pub(crate) mod language;
+pub(crate) mod middleware;
+pub(crate) mod page;
+pub(crate) mod problem;
+pub(crate) mod rate_limit;
+pub(crate) mod redirect;
 mod request_id;
-pub mod words;
+pub(crate) mod words;
 
-pub use self::asset_files::asset_url;
+pub(crate) use self::asset_files::asset_url;

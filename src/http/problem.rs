@@ -18,7 +18,7 @@ use super::words::Code;
 /// `WWW-Authenticate`, because a browser answers that with its own password box, over whatever page
 /// asked. Only the API, which programs call, adds a challenge.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub(crate) struct Problem {
     code: Code,
     request_id: RequestId,
     detail: Option<String>,
@@ -41,28 +41,28 @@ struct ProblemDocument<'a> {
 impl Problem {
     /// Makes the problem `code` of this request; its detail is the code's English sentence unless
     /// [`Problem::with_detail`] replaces it.
-    pub fn new(code: Code, request_id: &RequestId) -> Self {
+    pub(crate) fn new(code: Code, request_id: &RequestId) -> Self {
         let (request_id, report) = (request_id.clone(), FailureReport::new(code));
         Self { code, request_id, detail: None, retry_after: None, report }
     }
 
     /// Sets what the caller can mend, in English; not sent with a 5xx.
     #[must_use]
-    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
     /// Sets when to try again.
     #[must_use]
-    pub fn with_retry_after(mut self, after: Duration) -> Self {
+    pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }
 
     /// Sets the report for the log, in place of an earlier one.
     #[must_use]
-    pub fn with_report(mut self, report: FailureReport) -> Self {
+    pub(crate) fn with_report(mut self, report: FailureReport) -> Self {
         self.report = report;
         self
     }

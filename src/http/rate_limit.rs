@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use crate::base::clock::Clock;
 
-pub const MAX_ADDRESSES: usize = 100_000;
+pub(crate) const MAX_ADDRESSES: usize = 100_000;
 
 const SHARD_COUNT: usize = 16;
 const MAX_ADDRESSES_PER_SHARD: usize = MAX_ADDRESSES / SHARD_COUNT;

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::cookie::SetCookie;
 
 /// Makes a redirect that is not cached and that tells no other host where the browser came from.
-pub fn redirect(to: &str, cookies: &[SetCookie]) -> Response {
+pub(crate) fn redirect(to: &str, cookies: &[SetCookie]) -> Response {
     let mut response = StatusCode::FOUND.into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -23,7 +23,7 @@ pub fn redirect(to: &str, cookies: &[SetCookie]) -> Response {
 }
 
 /// Adds a Set-Cookie for each cookie; one that no header can carry is left out.
-pub fn add_cookies(response: &mut Response, cookies: &[SetCookie]) {
+pub(crate) fn add_cookies(response: &mut Response, cookies: &[SetCookie]) {
     for header in cookies.iter().filter_map(SetCookie::header) {
         response.headers_mut().append(SET_COOKIE, header);
     }

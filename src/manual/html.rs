@@ -9,7 +9,7 @@ use crate::http::language::Language;
 
 /// A page, ready to be put into the frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenderedPage {
+pub(crate) struct RenderedPage {
     /// The first heading, without markup.
     pub title: String,
     /// The second-level headings, for a list beside the page.
@@ -21,7 +21,7 @@ pub struct RenderedPage {
 }
 
 /// Renders the page.
-pub fn render_html(page: &ManualPage) -> RenderedPage {
+pub(crate) fn render_html(page: &ManualPage) -> RenderedPage {
     let events = parse_markdown(&page.source);
     let headings = list_headings(&events);
     let mut ids = headings.iter().map(|heading| heading.anchor.clone());
@@ -83,7 +83,7 @@ pub fn render_html(page: &ManualPage) -> RenderedPage {
 }
 
 /// The address of a page below `/docs/`.
-pub fn page_address(lang: Language, name: &str) -> String {
+pub(crate) fn page_address(lang: Language, name: &str) -> String {
     let name = if name == INDEX { "" } else { name };
     format!("/docs/{}/{name}", language_folder(lang))
 }

@@ -25,7 +25,7 @@ pub struct Heading {
 
 /// Where a link of a page leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkTarget {
+pub(crate) enum LinkTarget {
     /// Somewhere on the internet, by http, https or mailto.
     External(String),
     /// A heading of the same page.
@@ -91,7 +91,7 @@ pub fn read_title_and_summary(source: &str) -> (String, String) {
 }
 
 /// What `destination` means in a page of `lang`.
-pub fn resolve_link(lang: Language, destination: &str) -> LinkTarget {
+pub(crate) fn resolve_link(lang: Language, destination: &str) -> LinkTarget {
     let (path, anchor) = destination.split_once('#').unwrap_or((destination, ""));
     if path.is_empty() {
         return LinkTarget::Anchor(anchor.to_owned());
@@ -112,7 +112,7 @@ pub fn resolve_link(lang: Language, destination: &str) -> LinkTarget {
 }
 
 /// The number of a heading's level.
-pub fn level_number(level: HeadingLevel) -> u8 {
+pub(crate) fn level_number(level: HeadingLevel) -> u8 {
     match level {
         HeadingLevel::H1 => 1,
         HeadingLevel::H2 => 2,

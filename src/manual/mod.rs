@@ -11,10 +11,10 @@
 //! | [`terminal`] | a page as text of a given width |
 //! | [`routes`](mod@routes) | `/docs/` |
 
-pub mod html;
-pub mod markdown;
-pub mod routes;
-pub mod terminal;
+pub(crate) mod html;
+pub(crate) mod markdown;
+pub(crate) mod routes;
+pub(crate) mod terminal;
 
 use rust_embed::RustEmbed;
 
@@ -81,13 +81,13 @@ pub const fn language_folder(lang: Language) -> &'static str {
 }
 
 /// The language of a folder.
-pub fn parse_language(folder: &str) -> Option<Language> {
+pub(crate) fn parse_language(folder: &str) -> Option<Language> {
     [Language::Zh, Language::En].into_iter().find(|lang| language_folder(*lang) == folder)
 }
 
 /// The language for a locale such as `zh_CN.UTF-8`: Chinese where it begins with `zh`, otherwise
 /// English.
-pub fn choose_language(locale: &str) -> Language {
+pub(crate) fn choose_language(locale: &str) -> Language {
     let language = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
     if language.eq_ignore_ascii_case("zh") { Language::Zh } else { Language::En }
 }
@@ -131,7 +131,7 @@ impl ManualPage {
 
 /// The topics that `written` may have meant, the nearest first: by their name, or because a word of
 /// it is in the title.
-pub fn suggest_topics(lang: Language, written: &str) -> Vec<Topic> {
+pub(crate) fn suggest_topics(lang: Language, written: &str) -> Vec<Topic> {
     let wanted = written.to_lowercase();
     let likeness = |topic: &Topic| {
         let title = topic.title.to_lowercase();

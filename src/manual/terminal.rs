@@ -24,7 +24,7 @@ const CLOSING: &str = "，。、；：？！）》」』】”’…,.;:?!)]}%";
 const OPENING: &str = "（《「『【“‘([{";
 
 /// Lays the page out for a terminal of `width` columns.
-pub fn render_text(page: &ManualPage, width: usize) -> String {
+pub(crate) fn render_text(page: &ManualPage, width: usize) -> String {
     let events = parse_markdown(&page.source);
     let mut layout = TerminalLayout { lang: page.lang, events: &events, at: 0 };
     let mut text = String::new();
@@ -38,7 +38,7 @@ pub fn render_text(page: &ManualPage, width: usize) -> String {
 /// Breaks `text` into lines of at most `width` columns: at spaces, and beside Chinese characters,
 /// but never so that punctuation stands on the wrong line. Only a word that is longer than a line
 /// is longer than `width`.
-pub fn wrap_text(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap_text(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.split('\n') {
         let mut line = String::new();

@@ -37,14 +37,14 @@
 //! | `commands` | retry, bury, recall and resume by hand |
 //! | `metrics` | accepted, sent, failed, oldest, calls |
 
-pub mod accept;
-pub mod commands;
-pub mod content;
-pub mod deliver;
-pub mod links;
-pub mod metrics;
-pub mod store;
-pub mod views;
+pub(crate) mod accept;
+pub(crate) mod commands;
+pub(crate) mod content;
+pub(crate) mod deliver;
+pub(crate) mod links;
+pub(crate) mod metrics;
+pub(crate) mod store;
+pub(crate) mod views;
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ use crate::db::Db;
 use crate::wecom;
 
 pub use self::deliver::DeliveryCounts;
-pub use self::metrics::MessageMetrics;
+pub(crate) use self::metrics::MessageMetrics;
 
 /// The settings of messages.
 #[derive(Debug, Clone)]
@@ -245,7 +245,7 @@ pub struct MessageTargets {
 ///
 /// It stays the same when the person's userid changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Addressee {
+pub(crate) enum Addressee {
     /// A person of the directory.
     Person(PersonId),
     /// A userid in lower case that the directory does not know.
@@ -256,14 +256,14 @@ pub enum Addressee {
 
 impl Addressee {
     /// WeCom's word for everybody.
-    pub const ALL: &'static str = "@all";
+    pub(crate) const ALL: &'static str = "@all";
 
-    pub fn from_userid(userid: &UserId, person: Option<&PersonId>) -> Self {
+    pub(crate) fn from_userid(userid: &UserId, person: Option<&PersonId>) -> Self {
         person.map_or_else(|| Self::Userid(userid.folded()), |person| Self::Person(person.clone()))
     }
 
     /// The value of the column `member`.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         match self {
             Self::Person(person) => person.to_string(),
             Self::Userid(folded) => format!("={folded}"),

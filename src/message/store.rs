@@ -15,7 +15,7 @@ use crate::db::Db;
 use crate::db::bind_list::ListStatement;
 
 /// How long a finished message is kept.
-pub const MESSAGE_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const MESSAGE_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long the counts of calls are kept.
 const RATE_COUNT_RETENTION: Duration = Duration::from_secs(2 * 24 * 3600);
@@ -339,7 +339,7 @@ const RETENTION_STATEMENTS: [&str; 4] = [
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_finished_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
+pub(crate) async fn delete_finished_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let mut deleted = 0;
     for statement in RETENTION_STATEMENTS {
@@ -358,7 +358,7 @@ pub async fn delete_finished_before(db: &Db, before: Timestamp, limit: i64) -> s
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_old_rate_counts(db: &Db, now: Timestamp) -> sqlx::Result<u64> {
+pub(crate) async fn delete_old_rate_counts(db: &Db, now: Timestamp) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let done = sqlx::query("DELETE FROM message_pace WHERE bucket < $1")
         .bind(now.minus(RATE_COUNT_RETENTION).millis())

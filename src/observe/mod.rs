@@ -1,7 +1,7 @@
 //! Health, readiness and metrics, for whoever operates the gateway. On the admin listener only,
 //! except for `/healthz`.
 
-pub mod telemetry;
+pub(crate) mod telemetry;
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::session::Sessions;
 
 /// The state that the admin listener reads.
 #[derive(Debug, Clone)]
-pub struct ObserveState {
+pub(crate) struct ObserveState {
     sessions: Sessions,
     clock: Clock,
     stopping: CancellationToken,
@@ -34,7 +34,7 @@ pub struct ObserveState {
 impl ObserveState {
     /// Builds it. `registry` contains the metrics of every other room; cancelling `stopping` makes
     /// this instance not ready.
-    pub fn new(
+    pub(crate) fn new(
         sessions: Sessions,
         clock: Clock,
         stopping: CancellationToken,
@@ -63,13 +63,13 @@ impl ObserveState {
 
     /// Returns the same metrics and readiness with other session settings.
     #[must_use]
-    pub fn reconfigured(&self, sessions: Sessions) -> Self {
+    pub(crate) fn reconfigured(&self, sessions: Sessions) -> Self {
         Self { sessions, ..self.clone() }
     }
 }
 
 /// Builds the router of `/healthz`, `/readyz` and `/metrics`.
-pub fn routes(observe: ObserveState) -> Router {
+pub(crate) fn routes(observe: ObserveState) -> Router {
     Router::new()
         .route("/healthz", get(handle_healthz))
         .route("/readyz", get(handle_readyz))
@@ -79,7 +79,7 @@ pub fn routes(observe: ObserveState) -> Router {
 
 /// Answers that the process runs. It checks nothing else: nobody should restart the gateway because
 /// the database is down.
-pub async fn handle_healthz() -> &'static str {
+pub(crate) async fn handle_healthz() -> &'static str {
     "ok\n"
 }
 

@@ -12,7 +12,7 @@ use crate::session::Sessions;
 use crate::session::keys::JWKS_MAX_AGE;
 
 /// Builds the router of `/.well-known/jwks.json`.
-pub fn routes(sessions: Sessions) -> Router {
+pub(crate) fn routes(sessions: Sessions) -> Router {
     Router::new().route("/.well-known/jwks.json", get(handle_jwks)).with_state(sessions)
 }
 

@@ -23,17 +23,17 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, Sid};
 
 /// The BLAKE3 hash of a token.
-pub type TokenHash = [u8; 32];
+pub(crate) type TokenHash = [u8; 32];
 
 /// Set when a session ends.
-pub type EndedFlag = Arc<AtomicBool>;
+pub(crate) type EndedFlag = Arc<AtomicBool>;
 
 /// A person, shared by all of the person's sessions and replaced as a whole.
-pub type PersonSlot = Arc<ArcSwapOption<SessionPerson>>;
+pub(crate) type PersonSlot = Arc<ArcSwapOption<SessionPerson>>;
 
 /// A session in memory.
 #[derive(Debug)]
-pub struct LiveSession {
+pub(crate) struct LiveSession {
     pub sid: Sid,
     /// The session that the sign-in began with.
     pub family: Sid,
@@ -73,30 +73,30 @@ impl LiveSession {
     }
 
     /// Returns whether the session has ended.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended_flag.load(Ordering::Acquire)
     }
 
     /// Marks the session as ended in this process.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.ended_flag.store(true, Ordering::Release);
     }
 
     /// Returns when the session was last used.
-    pub fn last_seen(&self) -> Timestamp {
+    pub(crate) fn last_seen(&self) -> Timestamp {
         Timestamp::from_millis(self.last_seen.load(Ordering::Relaxed))
     }
 
     /// Records a use. Stores at most once a second, so that cores do not contend for the cache
     /// line.
-    pub fn touch(&self, now: Timestamp) {
+    pub(crate) fn touch(&self, now: Timestamp) {
         if now.millis() - self.last_seen.load(Ordering::Relaxed) >= 1000 {
             self.last_seen.fetch_max(now.millis(), Ordering::Relaxed);
         }
     }
 
     /// Records that another replica saw the session at `at`.
-    pub fn merge_last_seen(&self, at: Timestamp) {
+    pub(crate) fn merge_last_seen(&self, at: Timestamp) {
         self.last_seen.fetch_max(at.millis(), Ordering::Relaxed);
     }
 }
@@ -125,7 +125,7 @@ impl Hasher for TokenHasher {
 
 /// The maps of tokens, flags and persons.
 #[derive(Debug, Default)]
-pub struct SessionMemory {
+pub(crate) struct SessionMemory {
     tokens: papaya::HashMap<TokenHash, Arc<LiveSession>, BuildHasherDefault<TokenHasher>>,
     flags: papaya::HashMap<Sid, EndedFlag>,
     persons: papaya::HashMap<PersonId, PersonSlot>,
@@ -136,18 +136,18 @@ pub struct SessionMemory {
 
 impl SessionMemory {
     /// Returns the session of a known token.
-    pub fn get(&self, token: &TokenHash) -> Option<Arc<LiveSession>> {
+    pub(crate) fn get(&self, token: &TokenHash) -> Option<Arc<LiveSession>> {
         self.tokens.pin().get(token).cloned()
     }
 
     /// Returns the number of tokens in memory.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.tokens.len()
     }
 
     /// Registers a session and its person before the row is read. Pass the result to
     /// [`SessionMemory::put`].
-    pub fn expect(&self, sid: &Sid, person: &PersonId) -> ExpectedSession {
+    pub(crate) fn expect(&self, sid: &Sid, person: &PersonId) -> ExpectedSession {
         // The epoch first: whatever is cleared from here on makes `put` fail.
         let epoch = self.epoch.load(Ordering::SeqCst);
         let flag = self.flags.pin().get_or_insert_with(sid.clone(), EndedFlag::default).clone();
@@ -157,7 +157,7 @@ impl SessionMemory {
 
     /// Inserts a row that was read after [`SessionMemory::expect`]. Returns `None` if the maps were
     /// cleared or swept meanwhile: then the row must be read again.
-    pub fn put(
+    pub(crate) fn put(
         &self,
         token: TokenHash,
         row: &SessionRow,
@@ -190,7 +190,7 @@ impl SessionMemory {
     }
 
     /// Marks a session as ended.
-    pub fn end_session(&self, sid: &Sid) {
+    pub(crate) fn end_session(&self, sid: &Sid) {
         if let Some(flag) = self.flags.pin().get(sid) {
             flag.store(true, Ordering::Release);
         }
@@ -198,12 +198,12 @@ impl SessionMemory {
 
     /// Returns whether a session here holds this person, who must then be read again after a
     /// change.
-    pub fn knows_person(&self, id: &PersonId) -> bool {
+    pub(crate) fn knows_person(&self, id: &PersonId) -> bool {
         self.persons.pin().contains_key(id)
     }
 
     /// Replaces a person. `None` means that the person was removed.
-    pub fn replace_person(&self, id: &PersonId, person: Option<SessionPerson>) {
+    pub(crate) fn replace_person(&self, id: &PersonId, person: Option<SessionPerson>) {
         if let Some(slot) = self.persons.pin().get(id) {
             match person {
                 Some(person) => slot.store(Some(Arc::new(person))),
@@ -218,7 +218,7 @@ impl SessionMemory {
     }
 
     /// Clears the maps. The next check of each session reads the database.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         self.tokens.pin().clear();
         self.flags.pin().clear();
@@ -228,7 +228,7 @@ impl SessionMemory {
     }
 
     /// Removes expired sessions, and the flags and persons that no session holds any more.
-    pub fn sweep(&self, now: Timestamp) {
+    pub(crate) fn sweep(&self, now: Timestamp) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         self.tokens.pin().retain(|_, live| live.expires_at > now);
         // One reference is that of the map itself.
@@ -240,7 +240,7 @@ impl SessionMemory {
     }
 
     /// Returns the sessions whose last use is at least `step` later than what the database has.
-    pub fn unwritten_sessions(&self, step: Duration) -> Vec<Arc<LiveSession>> {
+    pub(crate) fn unwritten_sessions(&self, step: Duration) -> Vec<Arc<LiveSession>> {
         let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
         let due = |live: &Arc<LiveSession>| {
             !live.has_ended()
@@ -251,14 +251,14 @@ impl SessionMemory {
     }
 
     /// Records that the database has `at` as the last use.
-    pub fn mark_written(live: &LiveSession, at: Timestamp) {
+    pub(crate) fn mark_written(live: &LiveSession, at: Timestamp) {
         live.written_last_seen.fetch_max(at.millis(), Ordering::Relaxed);
     }
 }
 
 /// A session whose row is about to be read.
 #[derive(Debug)]
-pub struct ExpectedSession {
+pub(crate) struct ExpectedSession {
     epoch: u64,
     flag: EndedFlag,
     slot: PersonSlot,

@@ -5,16 +5,16 @@
 //! checks would send a browser in circles. It reads [`memory`], and [`refresh`] keeps that in step
 //! with the database.
 
-pub mod assertion;
+pub(crate) mod assertion;
 mod check;
-pub mod identity;
-pub mod keys;
-pub mod memory;
-pub mod refresh;
+pub(crate) mod identity;
+pub(crate) mod keys;
+pub(crate) mod memory;
+pub(crate) mod refresh;
 mod signature;
 mod state;
-pub mod store;
-pub mod token;
+pub(crate) mod store;
+pub(crate) mod token;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -37,8 +37,8 @@ use state::{SessionsState, SessionsView};
 use store::{NewSession, SessionRow};
 use token::{NoSigningKey, SessionClaims};
 
-pub use check::{SessionError, SignedInSession};
-pub use refresh::RefreshError;
+pub(crate) use check::{SessionError, SignedInSession};
+pub(crate) use refresh::RefreshError;
 
 /// How a person signed in: the authentication method reference of RFC 8176, with our own values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

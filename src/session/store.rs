@@ -138,7 +138,7 @@ pub async fn insert(change: &mut FeedTransaction, new: &NewSession) -> sqlx::Res
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_session(db: &Db, corp: &CorpId, sid: &Sid) -> sqlx::Result<Option<SessionRow>> {
+pub(crate) async fn find_session(db: &Db, corp: &CorpId, sid: &Sid) -> sqlx::Result<Option<SessionRow>> {
     sqlx::query(select!("WHERE s.corp_id = $1 AND s.sid = $2"))
         .bind(corp.as_str())
         .bind(sid.as_str())
@@ -162,7 +162,11 @@ macro_rules! select_person {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Option<SessionPerson>> {
+pub(crate) async fn find_person(
+    db: &Db,
+    corp: &CorpId,
+    id: &PersonId,
+) -> sqlx::Result<Option<SessionPerson>> {
     sqlx::query(select_person!("WHERE v.person_id = $2"))
         .bind(corp.as_str())
         .bind(id.as_str())
@@ -176,7 +180,7 @@ pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_person_by_userid(
+pub(crate) async fn find_person_by_userid(
     db: &Db,
     corp: &CorpId,
     userid: &UserId,
@@ -192,7 +196,7 @@ pub async fn find_person_by_userid(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn count_changed_persons(db: &Db, corp: &CorpId, version: i64) -> sqlx::Result<i64> {
+pub(crate) async fn count_changed_persons(db: &Db, corp: &CorpId, version: i64) -> sqlx::Result<i64> {
     sqlx::query(concat!("SELECT COUNT(*) FROM person_rows v ", published!(), "WHERE v.since > $2"))
         .bind(corp.as_str())
         .bind(version)
@@ -207,7 +211,7 @@ pub async fn count_changed_persons(db: &Db, corp: &CorpId, version: i64) -> sqlx
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_changed_persons(
+pub(crate) async fn list_changed_persons(
     db: &Db,
     corp: &CorpId,
     version: i64,
@@ -269,7 +273,7 @@ pub async fn list_living(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn hold_session(change: &mut FeedTransaction, sid: &Sid) -> sqlx::Result<bool> {
+pub(crate) async fn hold_session(change: &mut FeedTransaction, sid: &Sid) -> sqlx::Result<bool> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     let held = sqlx::query(
         "UPDATE sessions SET last_seen_at = last_seen_at \
@@ -363,7 +367,7 @@ const MAX_SINGLE_ANNOUNCEMENTS: usize = 500;
 ///
 /// # Errors
 /// If the database fails.
-pub async fn end_inactive(change: &mut FeedTransaction, version: i64) -> sqlx::Result<usize> {
+pub(crate) async fn end_inactive(change: &mut FeedTransaction, version: i64) -> sqlx::Result<usize> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     let mut ended: Vec<String> = Vec::new();
     // Twice, for the reason given in `end_sessions`.
@@ -397,7 +401,7 @@ pub async fn end_inactive(change: &mut FeedTransaction, version: i64) -> sqlx::R
 ///
 /// # Errors
 /// If the database fails.
-pub async fn write_last_seen(db: &Db, seen: &[(Sid, Timestamp)]) -> sqlx::Result<()> {
+pub(crate) async fn write_last_seen(db: &Db, seen: &[(Sid, Timestamp)]) -> sqlx::Result<()> {
     let mut tx = db.write().await?;
     for (sid, at) in seen {
         sqlx::query("UPDATE sessions SET last_seen_at = $2 WHERE sid = $1 AND last_seen_at < $2")
@@ -413,7 +417,7 @@ pub async fn write_last_seen(db: &Db, seen: &[(Sid, Timestamp)]) -> sqlx::Result
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_old_sessions(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
+pub(crate) async fn delete_old_sessions(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     sqlx::query(
         "DELETE FROM tickets WHERE sid IN (SELECT sid FROM sessions WHERE expires_at < $1 OR ended_at < $1 \

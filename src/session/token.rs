@@ -12,16 +12,16 @@ use super::signature;
 use crate::base::clock::Timestamp;
 
 /// The `typ` of a session token.
-pub const SESSION_TOKEN_TYPE: &str = "gongpai-session+jwt";
+pub(crate) const SESSION_TOKEN_TYPE: &str = "gongpai-session+jwt";
 /// The `typ` of an identity assertion for an application.
-pub const ASSERTION_TOKEN_TYPE: &str = "gongpai-assertion+jwt";
+pub(crate) const ASSERTION_TOKEN_TYPE: &str = "gongpai-assertion+jwt";
 
 /// How far the clocks of two replicas may differ, in seconds.
 const MAX_SKEW_SECONDS: i64 = 60;
 
 /// The claims of a session token ([design: session tokens](crate::design#session-tokens)).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionClaims {
+pub(crate) struct SessionClaims {
     /// public_url.
     pub iss: String,
     /// The host, or the cookie domain.
@@ -48,7 +48,7 @@ pub struct SessionClaims {
 
 /// The claims of an assertion for an application.
 #[derive(Debug, Clone, Serialize)]
-pub struct AssertionClaims<'a> {
+pub(crate) struct AssertionClaims<'a> {
     /// public_url.
     pub iss: &'a str,
     /// The application's host.
@@ -70,7 +70,7 @@ pub struct AssertionClaims<'a> {
 }
 
 /// A key that verifies, and signs if we hold its private half.
-pub struct SigningKey {
+pub(crate) struct SigningKey {
     /// RFC 7638 thumbprint of the public half.
     pub kid: String,
     /// The public half.
@@ -92,12 +92,12 @@ impl std::fmt::Debug for SigningKey {
 
 /// The keys of this installation, newest first.
 #[derive(Debug, Default)]
-pub struct KeyRing(pub Vec<SigningKey>);
+pub(crate) struct KeyRing(pub Vec<SigningKey>);
 
 /// The token is not a valid one of ours for the requested purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid token")]
-pub struct InvalidToken;
+pub(crate) struct InvalidToken;
 
 /// No key of ours may sign at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -107,14 +107,14 @@ pub struct NoSigningKey;
 impl KeyRing {
     /// Returns the key that signs at `now`: the newest whose time has come, or the oldest if the
     /// clock is behind all of them.
-    pub fn signer(&self, now: Timestamp) -> Option<&SigningKey> {
+    pub(crate) fn signer(&self, now: Timestamp) -> Option<&SigningKey> {
         let whole = || self.0.iter().filter(|k| k.sign.is_some());
         let come = whole().filter(|k| k.signs_from <= now).max_by_key(|k| k.signs_from);
         come.or_else(|| whole().min_by_key(|k| k.signs_from))
     }
 
     /// Returns whether the ring has a key with this id.
-    pub fn has_key(&self, kid: &str) -> bool {
+    pub(crate) fn has_key(&self, kid: &str) -> bool {
         self.0.iter().any(|k| k.kid == kid)
     }
 
@@ -122,7 +122,12 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`NoSigningKey`].
-    pub fn sign<T: Serialize>(&self, typ: &str, claims: &T, now: Timestamp) -> Result<String, NoSigningKey> {
+    pub(crate) fn sign<T: Serialize>(
+        &self,
+        typ: &str,
+        claims: &T,
+        now: Timestamp,
+    ) -> Result<String, NoSigningKey> {
         let key = self.signer(now).ok_or(NoSigningKey)?;
         let header =
             Header { typ: Some(typ.to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::ES256) };
@@ -136,7 +141,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`InvalidToken`], without saying why: nobody who holds a good token needs to know.
-    pub fn verify_session(
+    pub(crate) fn verify_session(
         &self,
         token: &str,
         issuer: &str,
@@ -174,7 +179,7 @@ impl KeyRing {
 }
 
 /// Returns the `kid` and `typ` that an unverified token claims, or `None` if it is not a JWT.
-pub fn peek_header(token: &str) -> Option<(String, String)> {
+pub(crate) fn peek_header(token: &str) -> Option<(String, String)> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     Some((header.kid?, header.typ?))
 }
@@ -182,7 +187,7 @@ pub fn peek_header(token: &str) -> Option<(String, String)> {
 /// Returns whether an `Authorization` header contains a session token of ours, valid or not.
 ///
 /// The header may be written in any way: repeated headers may arrive joined by commas.
-pub fn carries_session_token(headers: &HeaderMap) -> bool {
+pub(crate) fn carries_session_token(headers: &HeaderMap) -> bool {
     let separates = |b: &u8| b.is_ascii_whitespace() || b",=\";".contains(b);
     let is_ours = |piece: &[u8]| {
         let text = std::str::from_utf8(piece).ok().filter(|text| text.contains('.'));
@@ -193,7 +198,7 @@ pub fn carries_session_token(headers: &HeaderMap) -> bool {
 
 /// Returns the Bearer token if it claims to be one of ours. Any other token belongs to the
 /// application.
-pub fn find_bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
+pub(crate) fn find_bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, None) = (values.next()?.as_bytes(), values.next()) else { return None };
     let (scheme, token) = value.split_at_checked(7)?;

@@ -16,7 +16,7 @@ use crate::base::secret::random_token;
 use crate::http::cookie::{self, SetCookie};
 
 /// How long the cookie stays after success, for a callback that comes twice.
-pub const LIFETIME_AFTER_SUCCESS: Duration = Duration::from_secs(60);
+pub(crate) const LIFETIME_AFTER_SUCCESS: Duration = Duration::from_secs(60);
 
 const MAX_ATTEMPT_COOKIES: usize = 24;
 const MAX_ATTEMPT_COOKIES_BYTES: usize = 4096;
@@ -57,7 +57,7 @@ fn sent_attempt_cookies(headers: &HeaderMap, secure: bool) -> impl Iterator<Item
 
 /// The cookie of a new attempt.
 #[derive(Debug, Clone)]
-pub struct AttemptCookie {
+pub(crate) struct AttemptCookie {
     name: String,
     value: String,
     secure: bool,
@@ -66,7 +66,7 @@ pub struct AttemptCookie {
 impl AttemptCookie {
     /// Makes a cookie for the attempt `id`. `carried` is a target that is too long for
     /// redirect_uri.
-    pub fn new(id: &AttemptId, carried: Option<&str>, secure: bool, now: Timestamp) -> Self {
+    pub(crate) fn new(id: &AttemptId, carried: Option<&str>, secure: bool, now: Timestamp) -> Self {
         let minute = to_base36(u64::try_from(now.millis()).unwrap_or(0) / 60_000);
         let carried = carried.map(|t| format!(".{}", URL_SAFE_NO_PAD.encode(t))).unwrap_or_default();
         let value = format!("{minute}.{}{carried}", random_token::<16>());
@@ -74,13 +74,13 @@ impl AttemptCookie {
     }
 
     /// Returns the hash of the value that the state contains.
-    pub fn hash(&self) -> Hash16 {
+    pub(crate) fn hash(&self) -> Hash16 {
         hash16(self.value.as_bytes())
     }
 
     /// Returns the Set-Cookie for this attempt, and those that remove the oldest ones if there
     /// would be too many.
-    pub fn set_cookies(&self, headers: &HeaderMap) -> Vec<SetCookie> {
+    pub(crate) fn set_cookies(&self, headers: &HeaderMap) -> Vec<SetCookie> {
         let mut others: Vec<_> =
             sent_attempt_cookies(headers, self.secure).filter(|c| c.name != self.name).collect();
         // Browsers send the oldest cookie first (RFC 6265 §5.4), so of those made in one minute the
@@ -114,7 +114,7 @@ impl AttemptCookie {
 
 /// An attempt cookie that came back with a request.
 #[derive(Debug, Clone)]
-pub struct ReturnedAttemptCookie {
+pub(crate) struct ReturnedAttemptCookie {
     name: String,
     value: String,
     secure: bool,
@@ -122,7 +122,7 @@ pub struct ReturnedAttemptCookie {
 
 impl ReturnedAttemptCookie {
     /// Finds the cookie of attempt `id` whose value has the hash `hash`.
-    pub fn find(headers: &HeaderMap, id: &AttemptId, hash: &Hash16, secure: bool) -> Option<Self> {
+    pub(crate) fn find(headers: &HeaderMap, id: &AttemptId, hash: &Hash16, secure: bool) -> Option<Self> {
         let name = format!("{}{}", cookie_prefix(secure), id.short());
         sent_attempt_cookies(headers, secure)
             .find(|c| c.name == name && hash16(c.value.as_bytes()) == *hash)
@@ -131,7 +131,7 @@ impl ReturnedAttemptCookie {
 
     /// Returns every attempt cookie of the request with the hash of its value, to find the one that
     /// belongs to a ticket.
-    pub fn find_all(headers: &HeaderMap, secure: bool) -> Vec<(Self, Hash16)> {
+    pub(crate) fn find_all(headers: &HeaderMap, secure: bool) -> Vec<(Self, Hash16)> {
         sent_attempt_cookies(headers, secure)
             .map(|c| {
                 let returned = Self { name: c.name.to_owned(), value: c.value.to_owned(), secure };
@@ -141,13 +141,13 @@ impl ReturnedAttemptCookie {
     }
 
     /// Returns the target that the cookie carries, if any.
-    pub fn carried_target(&self) -> Option<String> {
+    pub(crate) fn carried_target(&self) -> Option<String> {
         let text = self.value.splitn(3, '.').nth(2)?;
         String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
     }
 
     /// Returns the Set-Cookie that keeps it for [`LIFETIME_AFTER_SUCCESS`].
-    pub fn keep_after_success(&self) -> SetCookie {
+    pub(crate) fn keep_after_success(&self) -> SetCookie {
         SetCookie {
             name: self.name.clone(),
             value: self.value.clone(),

@@ -3,7 +3,7 @@
 use super::state::Entrance;
 
 /// Parses `entrance=app|qr`; `None` for anything else.
-pub fn parse_entrance(text: Option<&str>) -> Option<Entrance> {
+pub(crate) fn parse_entrance(text: Option<&str>) -> Option<Entrance> {
     match text {
         Some("app") => Some(Entrance::App),
         Some("qr") => Some(Entrance::Qr),
@@ -12,7 +12,7 @@ pub fn parse_entrance(text: Option<&str>) -> Option<Entrance> {
 }
 
 /// Returns the value that `entrance=` has for it.
-pub const fn entrance_name(entrance: Entrance) -> &'static str {
+pub(crate) const fn entrance_name(entrance: Entrance) -> &'static str {
     match entrance {
         Entrance::App => "app",
         Entrance::Qr => "qr",

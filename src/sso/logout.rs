@@ -15,7 +15,7 @@ use crate::session::store::{self as session_store, SessionsToEnd};
 
 /// Handles `GET,POST /sso/logout?rd=`. It signs out first and validates the target afterwards, so
 /// that a bad target keeps nobody signed in.
-pub async fn handle_logout(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
+pub(crate) async fn handle_logout(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
     if let Err(error) = sso.sign_out(&request).await {
         return sso.fail(&request, None, error);
     }

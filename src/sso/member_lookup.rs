@@ -18,7 +18,7 @@ const MAX_VOUCHED_AGE: Duration = Duration::from_secs(24 * 3600);
 ///
 /// # Errors
 /// [`SignInRefusal`] for everybody who is not a member of this corporation.
-pub async fn identify_member(
+pub(crate) async fn identify_member(
     client: &WecomClient,
     code: &str,
     deadline: Deadline,
@@ -35,7 +35,7 @@ pub async fn identify_member(
 ///
 /// # Errors
 /// [`SignInRefusal`] for everybody who is not an active member visible to the application.
-pub async fn fetch_member(
+pub(crate) async fn fetch_member(
     client: &WecomClient,
     userid: &UserId,
     deadline: Deadline,
@@ -45,7 +45,7 @@ pub async fn fetch_member(
 
 /// Returns what the directory knows of a member if WeCom need not be asked: the member is active
 /// according to a synchronisation, and the last complete one is younger than a day.
-pub fn find_vouched_member(
+pub(crate) fn find_vouched_member(
     person: Person,
     complete_at: Option<Timestamp>,
     now: Timestamp,
@@ -65,7 +65,7 @@ pub fn find_vouched_member(
 ///
 /// # Errors
 /// [`SignInRefusal`] for every status except 1.
-pub fn accept_member(member: Member) -> Result<MemberProfile, SignInRefusal> {
+pub(crate) fn accept_member(member: Member) -> Result<MemberProfile, SignInRefusal> {
     match member.status {
         MemberStatus::Active => {
             // The mailbox that the company gives comes before a private address.
@@ -95,7 +95,7 @@ pub fn accept_member(member: Member) -> Result<MemberProfile, SignInRefusal> {
 
 /// Returns the status to store after this refusal. `None` if the answer says nothing about the
 /// person (WeCom is busy, unreachable or misconfigured).
-pub fn status_from_refusal(refused: &SignInRefusal) -> Option<PersonStatus> {
+pub(crate) fn status_from_refusal(refused: &SignInRefusal) -> Option<PersonStatus> {
     match refused {
         SignInRefusal::Disabled => Some(PersonStatus::Disabled),
         SignInRefusal::NotActivated => Some(PersonStatus::Inactive),

@@ -16,29 +16,29 @@
 //! [`logout`] ends the sessions; [`recheck`] asks WeCom again while they last. Every failure is a
 //! variant of one enum ([`error`]).
 
-pub mod attempt_cookie;
-pub mod bad_codes;
-pub mod callback;
+pub(crate) mod attempt_cookie;
+pub(crate) mod bad_codes;
+pub(crate) mod callback;
 mod callback_query;
-pub mod entrance;
-pub mod error;
+pub(crate) mod entrance;
+pub(crate) mod error;
 mod fragment;
-pub mod logout;
+pub(crate) mod logout;
 mod marker;
-pub mod member_lookup;
-pub mod metrics;
+pub(crate) mod member_lookup;
+pub(crate) mod metrics;
 mod o2oa_link;
 mod planted_cookies;
-pub mod recheck;
+pub(crate) mod recheck;
 mod repeated_callback;
 mod rounds;
-pub mod start;
-pub mod state;
-pub mod store;
-pub mod target;
-pub mod ticket;
-pub mod verify_file;
-pub mod whoami;
+pub(crate) mod start;
+pub(crate) mod state;
+pub(crate) mod store;
+pub(crate) mod target;
+pub(crate) mod ticket;
+pub(crate) mod verify_file;
+pub(crate) mod whoami;
 
 use std::sync::Arc;
 
@@ -238,7 +238,7 @@ fn target_query(target: &SignInTarget, more: &str) -> String {
 }
 
 /// Builds the router of all paths of signing in, which are the same on every host.
-pub fn routes(sso: Sso) -> Router {
+pub(crate) fn routes(sso: Sso) -> Router {
     let pages = || {
         Router::new()
             .route("/login", get(start::handle_login))

@@ -25,7 +25,7 @@ use crate::session::{SessionError, SignedInSession};
 const RENEW_AFTER: Duration = Duration::from_secs(480);
 
 /// Handles `GET /sso/login?rd=…[&entrance=app|qr]`.
-pub async fn handle_login(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
+pub(crate) async fn handle_login(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
     if request.in_frame() {
         return sso.leave_frame(&request);
     }

@@ -13,7 +13,7 @@ use crate::base::seal::{SEAL_OVERHEAD_BYTES, Sealer};
 use crate::base::secret::{random_bytes, sha256};
 
 /// How long an attempt may take.
-pub const ATTEMPT_LIFETIME: Duration = Duration::from_secs(600);
+pub(crate) const ATTEMPT_LIFETIME: Duration = Duration::from_secs(600);
 
 const VERSION: u8 = 1;
 const ID_BYTES: usize = 12;
@@ -26,7 +26,7 @@ const BASE62_ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklm
 
 /// The way into WeCom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entrance {
+pub(crate) enum Entrance {
     /// Inside WeCom, by OAuth without a page.
     App,
     /// From a desktop browser, by the QR page.
@@ -34,10 +34,10 @@ pub enum Entrance {
 }
 
 /// The first 16 bytes of a SHA-256.
-pub type Hash16 = [u8; HASH_BYTES];
+pub(crate) type Hash16 = [u8; HASH_BYTES];
 
 /// Hashes a text for use in a state.
-pub fn hash16(text: &[u8]) -> Hash16 {
+pub(crate) fn hash16(text: &[u8]) -> Hash16 {
     let mut out = [0; HASH_BYTES];
     for (to, from) in out.iter_mut().zip(sha256(text)) {
         *to = from;
@@ -47,27 +47,27 @@ pub fn hash16(text: &[u8]) -> Hash16 {
 
 /// The random id of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttemptId([u8; ID_BYTES]);
+pub(crate) struct AttemptId([u8; ID_BYTES]);
 
 impl AttemptId {
-    pub fn generate() -> Self {
+    pub(crate) fn generate() -> Self {
         Self(random_bytes())
     }
 
     /// Returns the id as the attempts table stores it, in lower-case hex.
-    pub fn to_hex(&self) -> String {
+    pub(crate) fn to_hex(&self) -> String {
         hex::encode(self.0)
     }
 
     /// Returns the eight characters that the cookie's name contains.
-    pub fn short(&self) -> String {
+    pub(crate) fn short(&self) -> String {
         self.to_hex().chars().take(8).collect()
     }
 }
 
 /// The contents of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignInState {
+pub(crate) struct SignInState {
     /// When the attempt began.
     pub started_at: Timestamp,
     pub id: AttemptId,
@@ -83,23 +83,23 @@ pub struct SignInState {
 /// A state that was changed, or that we did not make for this corporation and application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a state of ours")]
-pub struct ForeignState;
+pub(crate) struct ForeignState;
 
 /// Seals and opens states of one corporation and application.
 #[derive(Debug)]
-pub struct StateSealer {
+pub(crate) struct StateSealer {
     sealer: Sealer,
     context: Vec<u8>,
 }
 
 impl StateSealer {
     /// Builds a sealer. It does not open the states of another corporation or application.
-    pub fn new(sealer: Sealer, corp: &CorpId, agent: u32) -> Self {
+    pub(crate) fn new(sealer: Sealer, corp: &CorpId, agent: u32) -> Self {
         Self { sealer, context: format!("{agent}@{corp}").into_bytes() }
     }
 
     /// Seals a state into at most 128 characters of `[A-Za-z0-9]`.
-    pub fn seal(&self, state: &SignInState) -> String {
+    pub(crate) fn seal(&self, state: &SignInState) -> String {
         let mut plain = Vec::with_capacity(PLAIN_BYTES);
         plain.push(VERSION);
         let time = state.started_at.millis().to_be_bytes();
@@ -121,7 +121,7 @@ impl StateSealer {
     ///
     /// # Errors
     /// [`ForeignState`] for everything else.
-    pub fn open(&self, text: &str) -> Result<SignInState, ForeignState> {
+    pub(crate) fn open(&self, text: &str) -> Result<SignInState, ForeignState> {
         // A longer text than WeCom permits cannot be ours.
         if text.len() > 128 || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(ForeignState);

@@ -9,7 +9,7 @@ use crate::db::feed::FeedTransaction;
 
 /// An attempt whose code came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// The SHA-256 of the code, in hex.
     pub code_hash: String,
     /// The time of its first callback.
@@ -20,7 +20,7 @@ pub struct Attempt {
 
 /// The way an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttemptOutcome {
+pub(crate) enum AttemptOutcome {
     /// It led to a session.
     SignedIn {
         sid: Sid,
@@ -36,7 +36,7 @@ pub enum AttemptOutcome {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn claim_attempt(
+pub(crate) async fn claim_attempt(
     db: &Db,
     corp: &CorpId,
     id: &str,
@@ -63,7 +63,7 @@ pub async fn claim_attempt(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_attempt(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<Attempt>> {
+pub(crate) async fn find_attempt(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<Attempt>> {
     let row = sqlx::query(
         "SELECT code_hash, claimed_at, sid, target, failure FROM attempts WHERE corp_id = $1 AND id = $2",
     )
@@ -92,7 +92,7 @@ pub async fn find_attempt(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Opti
 ///
 /// # Errors
 /// If the database fails.
-pub async fn finish_attempt(
+pub(crate) async fn finish_attempt(
     change: &mut FeedTransaction,
     id: &str,
     sid: &Sid,
@@ -116,7 +116,11 @@ pub async fn finish_attempt(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn refuse_attempt(change: &mut FeedTransaction, id: &str, failure: &str) -> sqlx::Result<()> {
+pub(crate) async fn refuse_attempt(
+    change: &mut FeedTransaction,
+    id: &str,
+    failure: &str,
+) -> sqlx::Result<()> {
     let now = change.now().millis();
     sqlx::query("UPDATE attempts SET finished_at = $2, failure = $3 WHERE id = $1 AND finished_at IS NULL")
         .bind(id)
@@ -129,7 +133,7 @@ pub async fn refuse_attempt(change: &mut FeedTransaction, id: &str, failure: &st
 
 /// The values of a new ticket.
 #[derive(Debug, Clone)]
-pub struct NewTicket {
+pub(crate) struct NewTicket {
     /// The SHA-256 of the ticket, in hex.
     pub hash: String,
     /// The session from which it is made.
@@ -150,7 +154,7 @@ pub struct NewTicket {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn insert_ticket(db: &Db, corp: &CorpId, new: &NewTicket) -> sqlx::Result<()> {
+pub(crate) async fn insert_ticket(db: &Db, corp: &CorpId, new: &NewTicket) -> sqlx::Result<()> {
     let mut tx = db.write().await?;
     sqlx::query(
         "INSERT INTO tickets (hash, corp_id, sid, host, cookie_hash, target, started_at, expires_at) \
@@ -171,7 +175,7 @@ pub async fn insert_ticket(db: &Db, corp: &CorpId, new: &NewTicket) -> sqlx::Res
 
 /// A stored ticket.
 #[derive(Debug, Clone)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// The session from which it is made.
     pub sid: Sid,
     /// The page to which it leads.
@@ -186,7 +190,12 @@ pub struct Ticket {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_ticket(db: &Db, corp: &CorpId, hash: &str, host: &str) -> sqlx::Result<Option<Ticket>> {
+pub(crate) async fn find_ticket(
+    db: &Db,
+    corp: &CorpId,
+    hash: &str,
+    host: &str,
+) -> sqlx::Result<Option<Ticket>> {
     sqlx::query(
         "SELECT sid, target, started_at, cookie_hash FROM tickets WHERE corp_id = $1 AND hash = $2 AND host = $3",
     )
@@ -211,7 +220,7 @@ pub async fn find_ticket(db: &Db, corp: &CorpId, hash: &str, host: &str) -> sqlx
 ///
 /// # Errors
 /// If the database fails.
-pub async fn redeem_ticket(
+pub(crate) async fn redeem_ticket(
     change: &mut FeedTransaction,
     hash: &str,
     host: &str,
@@ -237,7 +246,7 @@ pub async fn redeem_ticket(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_before(db: &Db, before: Timestamp) -> sqlx::Result<u64> {
+pub(crate) async fn delete_before(db: &Db, before: Timestamp) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let attempts = sqlx::query("DELETE FROM attempts WHERE claimed_at < $1").bind(before.millis());
     let mut deleted = attempts.execute(&mut *tx).await?.rows_affected();

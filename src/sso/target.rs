@@ -39,7 +39,7 @@ const SIGN_IN_PREFIXES: [&str; 7] = [
 
 /// Where a sign-in leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SignInTarget {
+pub(crate) enum SignInTarget {
     /// A page, and its name on the requesting host.
     Page(ReturnTo, String),
     /// The host that handed the sign-in over: the sealed text, and its contents.
@@ -48,7 +48,7 @@ pub enum SignInTarget {
 
 /// A sign-in that began on another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HandOff {
+pub(crate) struct HandOff {
     pub origin: Origin,
     /// The page on that host.
     pub page: ReturnTo,
@@ -73,7 +73,7 @@ struct HandOffWire {
 
 impl HandOff {
     /// Seals it, as base64url.
-    pub fn seal(&self, sealer: &Sealer) -> String {
+    pub(crate) fn seal(&self, sealer: &Sealer) -> String {
         let wire = HandOffWire {
             scheme: self.origin.scheme().as_str().to_owned(),
             authority: self.origin.authority(),
@@ -90,7 +90,7 @@ impl HandOff {
     ///
     /// # Errors
     /// [`UnsealError`].
-    pub fn open(text: &str, sealer: &Sealer, hosts: &Hosts) -> Result<Self, UnsealError> {
+    pub(crate) fn open(text: &str, sealer: &Sealer, hosts: &Hosts) -> Result<Self, UnsealError> {
         let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| UnsealError)?;
         let plain = sealer.open(&sealed, b"")?;
         let wire: HandOffWire = serde_json::from_slice(&plain).map_err(|_| UnsealError)?;
@@ -108,12 +108,12 @@ impl HandOff {
 
     /// Returns whether the attempt cookie on that host has expired. A ticket would then be useless,
     /// so that host must start again.
-    pub fn is_expired(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
         now.since(self.started_at) >= ATTEMPT_LIFETIME
     }
 
     /// Returns the URL at which that host starts again.
-    pub fn restart_location(&self) -> String {
+    pub(crate) fn restart_location(&self) -> String {
         format!("{}/_gongpai/login?rd={}", self.origin, percent_encode(self.page.as_str()))
     }
 }
@@ -123,7 +123,7 @@ impl HandOff {
 ///
 /// # Errors
 /// [`BadTarget`].
-pub fn parse_page(
+pub(crate) fn parse_page(
     rd: Option<&str>,
     landing: &str,
     base: &Origin,
@@ -155,13 +155,13 @@ fn name_on_host<'p>(page: &'p ReturnTo, base: &Origin) -> &'p str {
 
 impl SignInTarget {
     /// Makes the target of a request to `base`, where a page of its own has a short name.
-    pub fn from_page(page: ReturnTo, base: &Origin) -> Self {
+    pub(crate) fn from_page(page: ReturnTo, base: &Origin) -> Self {
         let text = name_on_host(&page, base).to_owned();
         Self::Page(page, text)
     }
 
     /// Returns the text that travels and that the state's hash is made of.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Page(_, text) => text,
             Self::HandOff(sealed, _) => sealed,
@@ -169,7 +169,7 @@ impl SignInTarget {
     }
 
     /// Returns the name of the parameter under which it travels.
-    pub const fn parameter(&self) -> &'static str {
+    pub(crate) const fn parameter(&self) -> &'static str {
         match self {
             Self::Page(..) => "rd",
             Self::HandOff(..) => "h",
@@ -177,13 +177,13 @@ impl SignInTarget {
     }
 
     /// Returns the hash for the state.
-    pub fn hash(&self) -> Hash16 {
+    pub(crate) fn hash(&self) -> Hash16 {
         hash16(format!("{}:{}", self.parameter(), self.text()).as_bytes())
     }
 
     /// Returns what travels in redirect_uri: the target itself, or only its path if the cookie
     /// carries the target (the cookie may be dropped). `None` if even the path is too long.
-    pub fn in_redirect_uri(&self, sealer: &Sealer) -> Option<Self> {
+    pub(crate) fn in_redirect_uri(&self, sealer: &Sealer) -> Option<Self> {
         if self.fits_redirect_uri() {
             return Some(self.clone());
         }
@@ -202,7 +202,7 @@ impl SignInTarget {
     }
 
     /// Returns whether it travels in redirect_uri. Otherwise the cookie carries it.
-    pub fn fits_redirect_uri(&self) -> bool {
+    pub(crate) fn fits_redirect_uri(&self) -> bool {
         match self {
             Self::Page(_, text) => text.len() <= MAX_REDIRECT_URI_TARGET_BYTES,
             // The sealed text is longer by a constant.
@@ -211,12 +211,12 @@ impl SignInTarget {
     }
 
     /// Returns the text for the cookie: parameter and target.
-    pub fn to_cookie_text(&self) -> String {
+    pub(crate) fn to_cookie_text(&self) -> String {
         format!("{}:{}", self.parameter(), self.text())
     }
 
     /// Returns the page at which the browser ends up.
-    pub fn page(&self) -> &ReturnTo {
+    pub(crate) fn page(&self) -> &ReturnTo {
         match self {
             Self::Page(page, _) => page,
             Self::HandOff(_, hand_off) => &hand_off.page,

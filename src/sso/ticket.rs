@@ -48,7 +48,7 @@ pub(super) async fn issue_ticket(
 }
 
 /// Handles `GET /_gongpai/finish?ticket=` on an application host.
-pub async fn handle_finish(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
+pub(crate) async fn handle_finish(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
     match sso.redeem(&request).await {
         Ok(response) => response,
         Err((target, error)) => sso.fail(&request, target.as_ref(), error),

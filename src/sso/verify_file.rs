@@ -16,7 +16,7 @@ use crate::config::VerifyFile;
 
 /// The file names that are answered.
 #[derive(Debug, Clone)]
-pub struct VerifyFiles {
+pub(crate) struct VerifyFiles {
     configured: Arc<[VerifyFile]>,
     data_dir: Arc<PathBuf>,
 }
@@ -24,7 +24,7 @@ pub struct VerifyFiles {
 impl VerifyFiles {
     /// Answers `wecom.verify_files`, and the files that lie in `data_dir` at the time of the
     /// request.
-    pub fn new(configured: Vec<VerifyFile>, data_dir: PathBuf) -> Self {
+    pub(crate) fn new(configured: Vec<VerifyFile>, data_dir: PathBuf) -> Self {
         Self { configured: configured.into(), data_dir: Arc::new(data_dir) }
     }
 
@@ -34,7 +34,11 @@ impl VerifyFiles {
 }
 
 /// Answers a verification file or 404; the fallback of the public router.
-pub async fn serve_verify_file(State(files): State<VerifyFiles>, method: Method, uri: Uri) -> Response {
+pub(crate) async fn serve_verify_file(
+    State(files): State<VerifyFiles>,
+    method: Method,
+    uri: Uri,
+) -> Response {
     let file = uri.path().strip_prefix('/').and_then(VerifyFile::parse);
     match file.filter(|f| matches!(method, Method::GET | Method::HEAD) && files.has(f)) {
         Some(file) => ([(CONTENT_TYPE, "text/plain")], file.token().to_owned()).into_response(),

@@ -36,7 +36,7 @@ struct SessionUnit<'a> {
 }
 
 /// Handles `GET /sso/session`: tells who is signed in, or answers 401.
-pub async fn handle_session(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
+pub(crate) async fn handle_session(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
     let chart = sso.0.sessions.chart();
     let mut response = match sso.0.sessions.check(&request.headers, &request.origin).await {
         Ok(session) => Json(SessionAnswer {
@@ -68,7 +68,7 @@ pub async fn handle_session(AxumState(sso): AxumState<Sso>, request: BrowserRequ
 }
 
 /// Handles `GET /`: shows "signed in as NAME", and sends everybody else to sign in.
-pub async fn handle_home(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
+pub(crate) async fn handle_home(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
     match sso.0.sessions.check(&request.headers, &request.origin).await {
         Ok(session) => {
             let out = request.path("logout");

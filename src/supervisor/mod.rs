@@ -5,7 +5,7 @@
 //! memory or keep them out, and nobody would notice. The service manager starts it again.
 
 mod connection_timer;
-pub mod listen;
+pub(crate) mod listen;
 
 use std::future::Future;
 use std::io;

@@ -15,16 +15,16 @@
 //! worked on at a time, on any number of replicas; [`run`] leads a run through its steps. See
 //! [design: runs](crate::design#runs).
 
-pub mod apply;
-pub mod fetch;
-pub mod metrics;
-pub mod plan;
-pub mod progress;
-pub mod queue;
-pub mod remote;
-pub mod report;
-pub mod run;
-pub mod schedule;
+pub(crate) mod apply;
+pub(crate) mod fetch;
+pub(crate) mod metrics;
+pub(crate) mod plan;
+pub(crate) mod progress;
+pub(crate) mod queue;
+pub(crate) mod remote;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod schedule;
 
 use std::sync::Arc;
 use std::time::Duration;

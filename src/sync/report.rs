@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use super::apply::Counts;
+pub(crate) use super::apply::Counts;
 use super::apply::{ApplyResult, RaisedConflict, SkippedRecord, Tally};
 use super::plan::Removals;
 use super::remote::{FetchMode, ReportNote};

@@ -17,7 +17,7 @@ const MAX_PARALLEL_FETCHES: usize = 10;
 
 /// How many active sessions are rechecked at once. At 200 ms a call this checks 30 000 people in
 /// ten minutes, well below WeCom's limit of 10 000 calls a minute (document 90454).
-pub const MAX_PARALLEL_RECHECKS: usize = 10;
+pub(crate) const MAX_PARALLEL_RECHECKS: usize = 10;
 
 /// WeCom's limit of concurrent calls (45033) counts each call by itself.
 const MAX_PARALLEL_MESSAGES: usize = 10;

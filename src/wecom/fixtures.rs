@@ -11,9 +11,10 @@ use super::answer::{UnreadableReason, WecomAnswer};
 use super::errcode::ErrorFamily;
 use super::error::WecomRefusal;
 use super::lists::DepartmentList;
+use super::member::MemberGender;
 use super::oauth::{CodeOwner, IdentityAnswer};
 use super::wire::{LenientList, MemberIdPage, MemberList, MemberNameList, SentMessage, TagHolders};
-use super::{AttributeValue, DepartmentId, Member, MemberGender, MemberStatus};
+use super::{AttributeValue, DepartmentId, Member, MemberStatus};
 use crate::base::id::UserId;
 
 fn fixture_folder() -> PathBuf {

@@ -33,7 +33,7 @@ mod call_class;
 mod client;
 mod contact;
 mod deadline;
-pub mod errcode;
+pub(crate) mod errcode;
 mod error;
 mod exchange;
 mod lenient_json;
@@ -47,7 +47,7 @@ mod oauth;
 mod probe;
 mod retry;
 mod token;
-pub mod wire;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod fixtures;
@@ -60,20 +60,18 @@ use std::fmt;
 
 use url::Url;
 
-pub use self::call_class::MAX_PARALLEL_RECHECKS;
+pub(crate) use self::call_class::MAX_PARALLEL_RECHECKS;
 pub use self::client::WecomClient;
-pub use self::contact::{Department, DepartmentId};
-pub use self::deadline::Deadline;
-pub use self::errcode::{ErrorFamily, SendRefusal};
-pub use self::error::{WecomError, WecomRefusal, WecomSetupError};
-pub use self::lenient_list::LenientList;
-pub use self::media::{MEDIA_LIFETIME, MediaKind, Upload, UploadedMedia};
-pub use self::member::{
-    AttributeValue, ExternalProfile, Member, MemberAttribute, MemberDepartment, MemberGender, MemberStatus,
-};
-pub use self::metrics::WecomMetrics;
-pub use self::oauth::CodeOwner;
-pub use self::probe::ProbedSecretKind;
+pub(crate) use self::contact::{Department, DepartmentId};
+pub(crate) use self::deadline::Deadline;
+pub(crate) use self::errcode::{ErrorFamily, SendRefusal};
+pub(crate) use self::error::{WecomError, WecomRefusal, WecomSetupError};
+pub(crate) use self::lenient_list::LenientList;
+pub(crate) use self::media::{MEDIA_LIFETIME, MediaKind, Upload, UploadedMedia};
+pub(crate) use self::member::{AttributeValue, Member, MemberAttribute, MemberDepartment, MemberStatus};
+pub(crate) use self::metrics::WecomMetrics;
+pub(crate) use self::oauth::CodeOwner;
+pub(crate) use self::probe::ProbedSecretKind;
 use crate::base::id::CorpId;
 use crate::base::secret::Secret;
 

@@ -6,20 +6,20 @@
 
 use serde::Deserialize;
 
-pub use super::lenient_list::LenientList;
+pub(crate) use super::lenient_list::LenientList;
 use super::{DepartmentId, Member, lenient_json};
 
 /// The answer of `user/list` (90201): every detail of a department's members, including members of
 /// linked corporations.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct MemberList {
+pub(crate) struct MemberList {
     /// A member of several departments is listed in each.
     pub userlist: LenientList<Member>,
 }
 
 /// The answer of `user/simplelist` (90200): names only.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct MemberNameList {
+pub(crate) struct MemberNameList {
     pub userlist: LenientList<MemberName>,
 }
 
@@ -60,7 +60,7 @@ pub struct DepartmentMember {
 
 /// The answer of `department/simplelist` (95350): id and parent of departments, without names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct DepartmentNodeList {
+pub(crate) struct DepartmentNodeList {
     /// The key is WeCom's.
     pub department_id: LenientList<DepartmentNode>,
 }
@@ -81,7 +81,7 @@ pub struct DepartmentNode {
 
 /// The answer of `tag/list` (90216): the tags that the token may see.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct TagList {
+pub(crate) struct TagList {
     /// The tags, without their holders.
     pub taglist: LenientList<TagName>,
 }

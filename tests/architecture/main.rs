@@ -34,7 +34,7 @@ const FLOORS: &[&[&str]] = &[
         "sso", "gate", "oidc", "message", "callback", "o2oa", "console", "doctor", "observe", "manual",
         "api", "sync",
     ],
-    &["app", "supervisor", "cli", "main", "lib", "bin/gongpai-demo"],
+    &["app", "supervisor", "cli", "testing", "main", "lib", "bin/gongpai-demo"],
 ];
 
 /// Imports between rooms of one floor that are meant. One that is no longer used must go.

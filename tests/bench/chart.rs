@@ -24,16 +24,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use gongpai::base::clock::Clock;
-use gongpai::base::id::{CorpId, PersonId, UserId};
-use gongpai::base::secret::Secret;
-use gongpai::config::LinkField;
-use gongpai::db::feed::FeedTransaction;
-use gongpai::db::{DatabaseLocation, Db};
-use gongpai::directory::{self, MemberProfile};
-use gongpai::sync::apply::{self, ApplyOptions, ApplyTarget, Fence, PauseHook};
-use gongpai::sync::plan::{self, SyncPolicy};
-use gongpai::sync::remote::RemotePerson;
+use gongpai::testing::base::clock::Clock;
+use gongpai::testing::base::id::{CorpId, PersonId, UserId};
+use gongpai::testing::base::secret::Secret;
+use gongpai::testing::config::LinkField;
+use gongpai::testing::db::feed::FeedTransaction;
+use gongpai::testing::db::{DatabaseLocation, Db};
+use gongpai::testing::directory::{self, MemberProfile};
+use gongpai::testing::sync::apply::{self, ApplyOptions, ApplyTarget, Fence, PauseHook};
+use gongpai::testing::sync::plan::{self, SyncPolicy};
+use gongpai::testing::sync::remote::RemotePerson;
 use tokio::task::JoinSet;
 
 const PERSONS: u32 = 100_000;

@@ -39,8 +39,8 @@ use anyhow::{Context as _, Result, ensure};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use gongpai::config::ListenAddress;
-use gongpai::supervisor::listen::Listener;
+use gongpai::testing::config::ListenAddress;
+use gongpai::testing::supervisor::listen::Listener;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -451,7 +451,8 @@ fn serve_case(name: &str, data: &Path) -> Result<()> {
                 let any = ListenAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
                 let listener = Listener::bind(&any).await?;
                 ready(listener.port().context("no port")?);
-                gongpai::supervisor::listen::serve_routes(listener, bare, CancellationToken::new()).await;
+                gongpai::testing::supervisor::listen::serve_routes(listener, bare, CancellationToken::new())
+                    .await;
             }
             Subject::Gateway | Subject::Nginx => gateway::serve_gateway(data, ready).await?,
         }

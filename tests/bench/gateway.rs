@@ -7,17 +7,17 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use gongpai::app::App;
-use gongpai::base::clock::Clock;
-use gongpai::base::id::{PersonId, Sid};
-use gongpai::config::{Config, ConfigSources};
-use gongpai::db::feed::FeedTransaction;
-use gongpai::directory::store::record_active_member;
-use gongpai::directory::{MemberProfile, PersonStatus};
-use gongpai::session::Amr;
-use gongpai::session::store::NewSession;
-use gongpai::sync::apply::{self, ApplyOptions, ApplyTarget};
-use gongpai::sync::plan::{self, SyncPolicy};
+use gongpai::testing::app::App;
+use gongpai::testing::base::clock::Clock;
+use gongpai::testing::base::id::{PersonId, Sid};
+use gongpai::testing::config::{Config, ConfigSources};
+use gongpai::testing::db::feed::FeedTransaction;
+use gongpai::testing::directory::store::record_active_member;
+use gongpai::testing::directory::{MemberProfile, PersonStatus};
+use gongpai::testing::session::Amr;
+use gongpai::testing::session::store::NewSession;
+use gongpai::testing::sync::apply::{self, ApplyOptions, ApplyTarget};
+use gongpai::testing::sync::plan::{self, SyncPolicy};
 
 use crate::organisation::{self, IgnoredEnd};
 
@@ -132,7 +132,7 @@ pub(crate) async fn seed_sessions(data: &Path, sessions: u32, cookies: &Path) ->
 /// Runs the gateway until the process ends; passes its port to `ready`.
 pub(crate) async fn serve_gateway(data: &Path, ready: impl FnOnce(u16)) -> Result<()> {
     let config = load_configuration(data, "127.0.0.1:0")?;
-    gongpai::observe::telemetry::start_logging(&config.log)?;
+    gongpai::testing::observe::telemetry::start_logging(&config.log)?;
     let (app, workings) = App::build(config, Clock::System).await?;
     let mut port = None;
     let listening = |public: &str, _: &str| {

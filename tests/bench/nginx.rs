@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use gongpai::cli::snippet::{NginxArgs, render_nginx};
+use gongpai::testing::cli::snippet::{NginxArgs, render_nginx};
 
 use crate::gateway::{APP_HOST, load_configuration};
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use gongpai::base::clock::Clock;
-use gongpai::base::id::{CorpId, RunId, UserId};
-use gongpai::db::Db;
-use gongpai::db::feed::FeedTransaction;
-use gongpai::directory::PersonStatus;
-use gongpai::sync::apply::{ApplyResult, Fence, RaisedConflict, RunEndWriter};
-use gongpai::sync::remote::{
+use gongpai::testing::base::clock::Clock;
+use gongpai::testing::base::id::{CorpId, RunId, UserId};
+use gongpai::testing::db::Db;
+use gongpai::testing::db::feed::FeedTransaction;
+use gongpai::testing::directory::PersonStatus;
+use gongpai::testing::sync::apply::{ApplyResult, Fence, RaisedConflict, RunEndWriter};
+use gongpai::testing::sync::remote::{
     Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
 };
 

@@ -1,8 +1,8 @@
 //! `commands.md`: every command and its options, from what `--help` prints.
 
 use clap::{Arg, Command, CommandFactory as _};
-use gongpai::cli::CommandLine;
-use gongpai::http::language::Language;
+use gongpai::testing::cli::CommandLine;
+use gongpai::testing::http::language::Language;
 
 use crate::LANGUAGES;
 use crate::generated::{compare_or_write, mark_up, note, read_texts};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use gongpai::config::DEFAULT_TOML;
-use gongpai::http::language::Language;
+use gongpai::testing::config::DEFAULT_TOML;
+use gongpai::testing::http::language::Language;
 
 use crate::LANGUAGES;
 use crate::generated::{compare_or_write, mark_up, note, read_texts};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gongpai::http::language::Language;
-use gongpai::manual::language_folder;
+use gongpai::testing::http::language::Language;
+use gongpai::testing::manual::language_folder;
 
 use crate::{read, root};
 

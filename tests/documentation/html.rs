@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
-use gongpai::http::language::Language;
-use gongpai::manual::routes::routes;
-use gongpai::manual::{INDEX, language_folder, list_names};
+use gongpai::testing::http::language::Language;
+use gongpai::testing::manual::routes::routes;
+use gongpai::testing::manual::{INDEX, language_folder, list_names};
 use tower::ServiceExt as _;
 
 use crate::LANGUAGES;

@@ -1,8 +1,8 @@
 //! Both languages have the same pages with the same structure.
 
-use gongpai::http::language::Language;
-use gongpai::manual::markdown::{list_headings, parse_markdown};
-use gongpai::manual::{INDEX, TOPICS, find_page, list_names};
+use gongpai::testing::http::language::Language;
+use gongpai::testing::manual::markdown::{list_headings, parse_markdown};
+use gongpai::testing::manual::{INDEX, TOPICS, find_page, list_names};
 
 use crate::{Document, FRONT_PAGES, LANGUAGES, read, read_folder, read_pages, report};
 
@@ -60,7 +60,7 @@ fn every_page_begins_with_its_only_title_and_a_summary() {
             findings
                 .push(format!("{}: begins with one heading of the first level, and has no other", page.path));
         }
-        let (_, summary) = gongpai::manual::markdown::read_title_and_summary(&page.text);
+        let (_, summary) = gongpai::testing::manual::markdown::read_title_and_summary(&page.text);
         if summary.is_empty() {
             findings.push(format!("{}: has no paragraph that the list of pages could show", page.path));
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use gongpai::manual::markdown::{list_headings, parse_markdown};
+use gongpai::testing::manual::markdown::{list_headings, parse_markdown};
 use pulldown_cmark::{Event, Tag};
 
 use crate::{

@@ -30,8 +30,8 @@ mod terminal;
 
 use std::path::{Path, PathBuf};
 
-use gongpai::http::language::Language;
-use gongpai::manual::language_folder;
+use gongpai::testing::http::language::Language;
+use gongpai::testing::manual::language_folder;
 
 /// The two languages of the documentation.
 pub(crate) const LANGUAGES: [Language; 2] = [Language::Zh, Language::En];

@@ -27,7 +27,7 @@ struct Snippet {
 fn code_of(document: &Document) -> Vec<Snippet> {
     let mut found = Vec::new();
     let mut block: Option<String> = None;
-    for event in gongpai::manual::markdown::parse_markdown(&document.text) {
+    for event in gongpai::testing::manual::markdown::parse_markdown(&document.text) {
         match event {
             Event::Start(Tag::CodeBlock(kind)) => {
                 block = Some(match kind {

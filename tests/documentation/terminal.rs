@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output};
 
-use gongpai::http::language::Language;
-use gongpai::manual::list_topics;
+use gongpai::testing::http::language::Language;
+use gongpai::testing::manual::list_topics;
 
 use crate::read;
 

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use gongpai::base::secret::sha256_hex;
+use gongpai::testing::base::secret::sha256_hex;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -331,8 +331,9 @@ async fn an_ended_session_is_in_the_audit_trail_with_who_ended_it_and_without_a_
     call_oa(&t, Method::DELETE, &format!("/api/v1/sessions/{}", session_id(&phone, PUBLIC_URL))).await;
     let since = t.app.clock.now().minus(std::time::Duration::from_secs(60));
     let corp = &t.app.config.wecom.corp_id;
-    let rows =
-        gongpai::audit::store::list_rows(&t.app.db, corp, Some("zhangsan"), since, "", 100).await.unwrap();
+    let rows = gongpai::testing::audit::store::list_rows(&t.app.db, corp, Some("zhangsan"), since, "", 100)
+        .await
+        .unwrap();
     let (_, row) = rows.iter().find(|(_, row)| row.event == "revoke").expect("a row");
     assert_eq!((&*row.userid, &*row.decision), ("zhangsan", "done"));
     assert!(row.detail.contains("API client oa"), "{}", row.detail);

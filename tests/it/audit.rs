@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gongpai::audit::AuditRow;
 use gongpai::simulator::InjectedFault;
+use gongpai::testing::audit::AuditRow;
 use reqwest::Method;
 
 use crate::support::app::{API_SECRET, APP_URL, PUBLIC_URL, TestApp};
@@ -12,9 +12,10 @@ use crate::support::eventually;
 
 async fn read_trail(t: &TestApp) -> Vec<AuditRow> {
     let corp = &t.app.config.wecom.corp_id;
-    let since = gongpai::base::clock::Timestamp::from_millis(0);
-    let rows =
-        gongpai::audit::store::list_rows(&t.app.db, corp, None, since, "", 1000).await.expect("the trail");
+    let since = gongpai::testing::base::clock::Timestamp::from_millis(0);
+    let rows = gongpai::testing::audit::store::list_rows(&t.app.db, corp, None, since, "", 1000)
+        .await
+        .expect("the trail");
     rows.into_iter().map(|(_, row)| row).collect()
 }
 

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gongpai::base::clock::{Clock, Timestamp};
-use gongpai::base::id::{CorpId, PersonId, RunId, Sid, UnitId, UserId};
-use gongpai::base::secret::Secret;
-use gongpai::config::LinkField;
-use gongpai::db::feed::FeedTransaction;
-use gongpai::db::{DatabaseLocation, Db};
-use gongpai::directory::{self, MemberProfile, PersonStatus};
-use gongpai::session::Amr;
-use gongpai::session::store::NewSession;
-use gongpai::sync::apply::{
+use gongpai::testing::base::clock::{Clock, Timestamp};
+use gongpai::testing::base::id::{CorpId, PersonId, RunId, Sid, UnitId, UserId};
+use gongpai::testing::base::secret::Secret;
+use gongpai::testing::config::LinkField;
+use gongpai::testing::db::feed::FeedTransaction;
+use gongpai::testing::db::{DatabaseLocation, Db};
+use gongpai::testing::directory::{self, MemberProfile, PersonStatus};
+use gongpai::testing::session::Amr;
+use gongpai::testing::session::store::NewSession;
+use gongpai::testing::sync::apply::{
     self, ApplyError, ApplyOptions, ApplyResult, ApplyTarget, Fence, PauseHook, RaisedConflict, RunEndWriter,
     Tally,
 };
-use gongpai::sync::plan::{self, LocalDirectory, PlannedPersonChange, SyncPlan, SyncPolicy};
-use gongpai::sync::remote::{
+use gongpai::testing::sync::plan::{self, LocalDirectory, PlannedPersonChange, SyncPlan, SyncPolicy};
+use gongpai::testing::sync::remote::{
     Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
 };
 use sqlx::{AssertSqlSafe, Row as _};
@@ -217,7 +217,7 @@ impl ChartFixture {
             user_agent: String::new(),
         };
         let mut change = FeedTransaction::begin(&self.db, &self.corp, now).await.expect("a change");
-        gongpai::session::store::insert(&mut change, &new).await.expect("a session");
+        gongpai::testing::session::store::insert(&mut change, &new).await.expect("a session");
         change.commit().await.expect("a session");
         sid
     }

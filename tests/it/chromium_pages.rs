@@ -1,8 +1,8 @@
 //! Every page that people see, reached as people reach it and inspected in a real Chromium: on a
 //! phone inside WeCom and on a desktop. Screenshots are in `target/screenshots`.
 
-use gongpai::http::words::Code;
 use gongpai::simulator::{InjectedFault, PhoneHolder, SimulatedStatus};
+use gongpai::testing::http::words::Code;
 use serde_json::{Value, json};
 
 use crate::support::axe::Axe;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use gongpai::app::App;
-use gongpai::base::clock::Clock;
-use gongpai::config::{Config, ConfigSources};
-use gongpai::doctor::{DoctorFinding, DoctorSubject, FindingLevel, examine};
 use gongpai::simulator::{InjectedFault, RunningSimulator, Simulator};
+use gongpai::testing::app::App;
+use gongpai::testing::base::clock::Clock;
+use gongpai::testing::config::{Config, ConfigSources};
+use gongpai::testing::doctor::{DoctorFinding, DoctorSubject, FindingLevel, examine};
 use serde_json::Value;
 
 use crate::support::app::{PUBLIC_URL, TestApp, configuration};
@@ -594,7 +594,10 @@ async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
 /// Runs the checks with another clock.
 async fn examine_with_clock(installation: &Installation, clock: Clock) -> Vec<DoctorFinding> {
     let config = installation.load_config();
-    let client = gongpai::wecom::WecomClient::new(gongpai::app::wecom_settings(&config), clock.clone());
+    let client = gongpai::testing::wecom::WecomClient::new(
+        gongpai::testing::app::wecom_settings(&config),
+        clock.clone(),
+    );
     let client = client.map_err(|error| error.to_string());
     let unfound = |_: &Config, _| Vec::new();
     examine(
@@ -623,9 +626,9 @@ async fn a_clock_that_is_off_is_found_against_wecom_and_against_the_rows() {
     assert_eq!(level(&ahead, "clock.behind_rows"), None);
 
     let config = installation.load_config();
-    let db = gongpai::app::open_database(&config).await.unwrap();
-    let entry = gongpai::audit::AuditEntry {
-        event: gongpai::audit::AuditEvent::Gate,
+    let db = gongpai::testing::app::open_database(&config).await.unwrap();
+    let entry = gongpai::testing::audit::AuditEntry {
+        event: gongpai::testing::audit::AuditEvent::Gate,
         person: None,
         userid: "lisi".to_owned(),
         address: None,
@@ -635,7 +638,9 @@ async fn a_clock_that_is_off_is_found_against_wecom_and_against_the_rows() {
         request_id: String::new(),
     };
     let later = now.plus(Duration::from_secs(600));
-    gongpai::audit::store::insert_entries(&db, &config.wecom.corp_id, &[entry], later).await.unwrap();
+    gongpai::testing::audit::store::insert_entries(&db, &config.wecom.corp_id, &[entry], later)
+        .await
+        .unwrap();
     db.close().await;
     let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["clock.behind_rows"]));
@@ -674,7 +679,7 @@ async fn a_newer_schema_is_refused_and_named() {
     let installation = Installation::with("").await;
     installation.create_database().await;
     let config = installation.load_config();
-    let db = gongpai::app::open_database(&config).await.unwrap();
+    let db = gongpai::testing::app::open_database(&config).await.unwrap();
     sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
         .execute(db.pool())
         .await

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use gongpai::app::App;
-use gongpai::base::clock::{Clock, Timestamp};
-use gongpai::base::id::CorpId;
-use gongpai::config::{Config, ConfigSources};
-use gongpai::db::Db;
 use gongpai::simulator::{RunningSimulator, Simulator};
+use gongpai::testing::app::App;
+use gongpai::testing::base::clock::{Clock, Timestamp};
+use gongpai::testing::base::id::CorpId;
+use gongpai::testing::config::{Config, ConfigSources};
+use gongpai::testing::db::Db;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -151,8 +151,8 @@ async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
     RecipientFixture { status: "failed", reason, ..RecipientFixture::pending("m1", "=a", userid) }
         .write(db, corp)
         .await;
-    let entry = gongpai::audit::AuditEntry {
-        event: gongpai::audit::AuditEvent::SignIn,
+    let entry = gongpai::testing::audit::AuditEntry {
+        event: gongpai::testing::audit::AuditEvent::SignIn,
         person: None,
         userid: userid.to_owned(),
         address: None,
@@ -161,7 +161,7 @@ async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
         detail: reason.to_owned(),
         request_id: String::new(),
     };
-    gongpai::audit::store::insert_entries(db, corp, &[entry], now).await.unwrap();
+    gongpai::testing::audit::store::insert_entries(db, corp, &[entry], now).await.unwrap();
     for args in [
         &["messages", "list"][..],
         &["messages", "list", "--json"],

@@ -1,11 +1,11 @@
 //! Conflicts (whether two persons are one), and userids in rules that belong to somebody else now.
 
-use gongpai::audit::AuditRow;
-use gongpai::base::id::{PersonId, UnitId, UserId};
-use gongpai::cli;
-use gongpai::db::feed::{self, FeedKind};
-use gongpai::directory::bindings::BindingMatch;
-use gongpai::directory::{self, Person};
+use gongpai::testing::audit::AuditRow;
+use gongpai::testing::base::id::{PersonId, UnitId, UserId};
+use gongpai::testing::cli;
+use gongpai::testing::db::feed::{self, FeedKind};
+use gongpai::testing::directory::bindings::BindingMatch;
+use gongpai::testing::directory::{self, Person};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use gongpai::base::id::MessageId;
-use gongpai::message::Messages;
-use gongpai::message::commands::{CommandError, Requester};
 use gongpai::simulator::{InjectedFault, World};
+use gongpai::testing::base::id::MessageId;
+use gongpai::testing::message::Messages;
+use gongpai::testing::message::commands::{CommandError, Requester};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,7 @@ async fn a_message_arrives_once_and_is_sent() {
     assert_eq!((delivered.sent, delivered.planned, delivered.calls), (1, 1, 1));
     assert_eq!(replica.inbox("zhangsan"), ["请审批"]);
     assert_eq!(replica.outcome(&id).await, ("sent".to_owned(), String::new()));
-    assert_eq!(replica.deliver_after(HOUR).await, gongpai::message::DeliveryCounts::default());
+    assert_eq!(replica.deliver_after(HOUR).await, gongpai::testing::message::DeliveryCounts::default());
     assert_eq!(replica.calls(), 1);
 }
 

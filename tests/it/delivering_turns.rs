@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use gongpai::base::id::MessageId;
-use gongpai::message::commands::Requester;
-use gongpai::message::views::MessageView;
 use gongpai::simulator::{InjectedFault, World};
+use gongpai::testing::base::id::MessageId;
+use gongpai::testing::message::commands::Requester;
+use gongpai::testing::message::views::MessageView;
 
 use crate::support::messages::{read_recipients, read_send_window};
 use crate::support::post::{MessageReplica, TestMessage, text_message};

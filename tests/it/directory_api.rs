@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gongpai::base::id::{CorpId, RunId, UnitId};
-use gongpai::db::feed::{self, DirectoryChangeKind, DirectoryEntity, FeedTransaction};
-use gongpai::directory::PersonStatus;
+use gongpai::testing::base::id::{CorpId, RunId, UnitId};
+use gongpai::testing::db::feed::{self, DirectoryChangeKind, DirectoryEntity, FeedTransaction};
+use gongpai::testing::directory::PersonStatus;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -556,7 +556,7 @@ async fn a_run_is_queued_once_and_shown_with_how_it_goes() {
     // Another process is running, so that the requested run waits.
     let other = "00000000-0000-7000-8000-000000000000";
     let (corp, lease) = (t.app.config.wecom.corp_id.as_str(), t.app.clock.now().millis() + 30_000);
-    let counts = json!(gongpai::sync::apply::Counts::default());
+    let counts = json!(gongpai::testing::sync::apply::Counts::default());
     let running = format!(
         "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
            reason, holder, lease_until, requested_at, started_at) \

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use gongpai::base::id::MessageId;
-use gongpai::message::commands::resume::HoldCause;
-use gongpai::message::commands::{CommandError, Requester};
 use gongpai::simulator::InjectedFault;
+use gongpai::testing::base::id::MessageId;
+use gongpai::testing::message::commands::resume::HoldCause;
+use gongpai::testing::message::commands::{CommandError, Requester};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

@@ -1,6 +1,6 @@
 //! Local units and persons, created, changed and deleted by hand: through the API and as a table.
 
-use gongpai::cli::directory as table;
+use gongpai::testing::cli::directory as table;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ async fn a_unit_made_by_hand_has_the_documented_shape_and_is_known_at_once() {
     assert_eq!(etag, format!("\"{}\"", blake3::hash(&page.body).to_hex()));
     let chart = t.app.sessions.chart();
     assert_eq!(
-        &*chart.unit(&gongpai::base::id::UnitId::new(entry_id(&unit))).expect("in memory").path,
+        &*chart.unit(&gongpai::testing::base::id::UnitId::new(entry_id(&unit))).expect("in memory").path,
         "财务部/外包"
     );
     assert_eq!(noted_changes(&t).await, ["unit created"]);
@@ -474,12 +474,12 @@ async fn a_table_makes_persons_and_the_units_that_are_missing_and_twice_the_same
     assert_eq!(noted_changes(&t).await, ["unit created", "unit created", "person created", "person created"]);
     let chart = t.app.sessions.chart();
     let front = chart
-        .find_unit(&gongpai::directory::chart::ChartReference::parse("研发部/外包/前端组").unwrap())
+        .find_unit(&gongpai::testing::directory::chart::ChartReference::parse("研发部/外包/前端组").unwrap())
         .unwrap();
-    let member = gongpai::directory::store::find_person_by_userid(
+    let member = gongpai::testing::directory::store::find_person_by_userid(
         &t.app.db,
         &t.app.config.wecom.corp_id,
-        &gongpai::base::id::UserId::new("wai1"),
+        &gongpai::testing::base::id::UserId::new("wai1"),
     )
     .await
     .unwrap()

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use gongpai::message::Messages;
-use gongpai::message::commands::Requester;
 use gongpai::simulator::InjectedFault;
+use gongpai::testing::message::Messages;
+use gongpai::testing::message::commands::Requester;
 
 use crate::support::eventually;
 use crate::support::messages::{read_counted_recipients, read_recipients, read_send_window};

@@ -7,8 +7,8 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use gongpai::message::commands::Requester;
 use gongpai::simulator::{InjectedFault, World};
+use gongpai::testing::message::commands::Requester;
 
 use crate::support::messages::{
     read_links, read_message, read_messages, read_recipients, read_send_window, write_link,
@@ -122,7 +122,7 @@ async fn count_turns(replica: &MessageReplica) -> i64 {
 async fn replica_with_blocked_message(
     count: usize,
     message: impl Fn(TestMessage) -> TestMessage,
-) -> (MessageReplica, gongpai::base::id::MessageId) {
+) -> (MessageReplica, gongpai::testing::base::id::MessageId) {
     let replica = MessageReplica::new().await;
     replica.site.wecom.change(|world: &mut World| world.populate(count));
     replica

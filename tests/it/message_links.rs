@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gongpai::base::id::CorpId;
-use gongpai::db::Db;
 use gongpai::simulator::SimulatedMember;
+use gongpai::testing::base::id::CorpId;
+use gongpai::testing::db::Db;
 use reqwest::Method;
 use url::Url;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gongpai::base::id::{ClientId, MessageId};
-use gongpai::message::MessageStatus;
-use gongpai::message::views::{MessageFilter, MessageView};
+use gongpai::testing::base::id::{ClientId, MessageId};
+use gongpai::testing::message::MessageStatus;
+use gongpai::testing::message::views::{MessageFilter, MessageView};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;

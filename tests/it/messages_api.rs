@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gongpai::base::clock::Timestamp;
-use gongpai::message::accept::Sender;
-use gongpai::message::content::MessageRequest;
 use gongpai::simulator::InjectedFault;
+use gongpai::testing::base::clock::Timestamp;
+use gongpai::testing::message::accept::Sender;
+use gongpai::testing::message::content::MessageRequest;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use gongpai::api::openapi::build_document;
-use gongpai::base::secret::sha256_hex;
+use gongpai::testing::api::openapi::build_document;
+use gongpai::testing::base::secret::sha256_hex;
 use reqwest::Method;
 use serde_json::Value;
 

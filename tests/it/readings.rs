@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use gongpai::cli::snippet::{NginxArgs, render_nginx};
+use gongpai::testing::cli::snippet::{NginxArgs, render_nginx};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;

@@ -13,7 +13,8 @@ async fn assert_refused(t: &TestApp, browser: &Browser, page: &Page, status: u16
     assert_eq!(page.status.as_u16(), status, "{}", page.text());
     let text = page.words();
     assert!(text.contains(code), "{code}: {text}");
-    let row = gongpai::http::words::Code::ALL.iter().find(|c| c.as_str() == code).expect("a code").row();
+    let row =
+        gongpai::testing::http::words::Code::ALL.iter().find(|c| c.as_str() == code).expect("a code").row();
     assert!(text.contains(&*row.happened.zh) && text.contains(&*row.happened.en), "{code}: {text}");
     assert!(text.contains(page.header("x-request-id").expect("a request id")), "a number to quote");
     assert!(browser.cookies.all().all(|c| !c.name.ends_with("-gongpai")), "a session cookie");

@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gongpai::app::{App, BuildError};
-use gongpai::audit;
-use gongpai::base::clock::Clock;
-use gongpai::base::secret::Secret;
-use gongpai::config::{Config, ConfigSources, ListenAddress};
-use gongpai::db::{DatabaseLocation, DatabaseOpenError, Db};
-use gongpai::session::keys::store::list_keys;
 use gongpai::simulator::Simulator;
-use gongpai::supervisor::Supervisor;
-use gongpai::supervisor::listen::Listener;
+use gongpai::testing::app::{App, BuildError};
+use gongpai::testing::audit;
+use gongpai::testing::base::clock::Clock;
+use gongpai::testing::base::secret::Secret;
+use gongpai::testing::config::{Config, ConfigSources, ListenAddress};
+use gongpai::testing::db::{DatabaseLocation, DatabaseOpenError, Db};
+use gongpai::testing::session::keys::store::list_keys;
+use gongpai::testing::supervisor::Supervisor;
+use gongpai::testing::supervisor::listen::Listener;
 use reqwest::Method;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -56,7 +56,10 @@ impl Drop for Replica {
     }
 }
 
-async fn build_app(t: &TestApp, toml: &str) -> Result<(App, gongpai::app::RuntimeParts), BuildError> {
+async fn build_app(
+    t: &TestApp,
+    toml: &str,
+) -> Result<(App, gongpai::testing::app::RuntimeParts), BuildError> {
     let text = configuration(&t.wecom, t.database(), toml);
     let sources = ConfigSources { text: Some(text), ..ConfigSources::default() };
     let (config, _) = Config::load(&sources).expect("a configuration");
@@ -189,8 +192,8 @@ async fn on_replicas_a_revocation_on_one_is_refused_on_the_other_within_a_second
                 phone.user_agent.push(' ');
             }
             _ => {
-                use gongpai::db::feed::FeedTransaction;
-                use gongpai::session::store::{SessionsToEnd, end_sessions};
+                use gongpai::testing::db::feed::FeedTransaction;
+                use gongpai::testing::session::store::{SessionsToEnd, end_sessions};
                 let corp = &t.app.config.wecom.corp_id;
                 let mut change =
                     FeedTransaction::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
@@ -271,10 +274,10 @@ async fn on_replicas_a_key_made_by_one_is_published_by_the_other_and_signs_once_
     // The old key stays until its tokens have expired, and no longer.
     let ttl = t.app.config.session.ttl;
     let keys = async || list_keys(&t.app.db).await.expect("the database answers").len();
-    gongpai::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
+    gongpai::testing::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
     assert_eq!(keys().await, 2);
     t.advance(ttl + Duration::from_secs(1)).await;
-    gongpai::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
+    gongpai::testing::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
     assert_eq!(keys().await, 1);
 }
 

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use gongpai::base::secret::Secret;
-use gongpai::db::{DatabaseLocation, Db};
 use gongpai::simulator::{RunningSimulator, Simulator};
+use gongpai::testing::base::secret::Secret;
+use gongpai::testing::db::{DatabaseLocation, Db};
 
 use crate::support::browser::Browser;
 use crate::support::chart::read_published_version;

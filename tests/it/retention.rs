@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use gongpai::app::jobs;
-use gongpai::base::clock::Timestamp;
-use gongpai::base::id::PersonId;
-use gongpai::directory::PersonStatus;
+use gongpai::testing::app::jobs;
+use gongpai::testing::base::clock::Timestamp;
+use gongpai::testing::base::id::PersonId;
+use gongpai::testing::directory::PersonStatus;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::app::TestApp;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use gongpai::base::secret::Secret;
-use gongpai::db::{DatabaseLocation, Db};
 use gongpai::simulator::{InjectedFault, RunningSimulator, Simulator};
+use gongpai::testing::base::secret::Secret;
+use gongpai::testing::db::{DatabaseLocation, Db};
 use sqlx::Row as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};

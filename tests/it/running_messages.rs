@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gongpai::base::clock::Clock;
 use gongpai::simulator::{InjectedFault, RunningSimulator, Simulator};
+use gongpai::testing::base::clock::Clock;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;

@@ -146,8 +146,8 @@ async fn hosts_pages_clients_and_the_log_level_change_and_what_needs_a_restart_i
     assert!(!serve.written().contains("Listening on"), "it logs less than info");
     edit_config(&serve, "redirect_hosts = [\"app.example.com\"]", "redirect_hosts = [\"hr.example.com\"]");
     let another = "cd".repeat(32);
-    let old = format!("sha256:{}", gongpai::base::secret::sha256_hex(API_SECRET));
-    edit_config(&serve, &old, &format!("sha256:{}", gongpai::base::secret::sha256_hex(&another)));
+    let old = format!("sha256:{}", gongpai::testing::base::secret::sha256_hex(API_SECRET));
+    edit_config(&serve, &old, &format!("sha256:{}", gongpai::testing::base::secret::sha256_hex(&another)));
     edit_config(&serve, "level = \"warn\"", "level = \"info\"");
     edit_config(&serve, "\nlisten = \"127.0.0.1:0\"", "\nlisten = \"127.0.0.1:1\"");
     let world = wecom.world();

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use gongpai::base::secret::Secret;
-use gongpai::db::{DatabaseLocation, Db};
 use gongpai::simulator::{RunningSimulator, Simulator};
+use gongpai::testing::base::secret::Secret;
+use gongpai::testing::db::{DatabaseLocation, Db};
 use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};

@@ -4,8 +4,8 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use gongpai::cli::snippet::{NginxArgs, WorkbenchArgs, render_nginx, render_workbench_url};
-use gongpai::config::{Config, ListenAddress};
+use gongpai::testing::cli::snippet::{NginxArgs, WorkbenchArgs, render_nginx, render_workbench_url};
+use gongpai::testing::config::{Config, ListenAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -488,7 +488,7 @@ async fn behind_the_snippet_a_client_chooses_no_request_id_and_no_address_in_our
     }
     assert_eq!(page.status, 200);
     let app = &site.t.app;
-    let rows = gongpai::audit::store::list_rows(
+    let rows = gongpai::testing::audit::store::list_rows(
         &app.db,
         &app.config.wecom.corp_id,
         None,

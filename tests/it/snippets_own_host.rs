@@ -1,7 +1,7 @@
 //! The printed nginx snippet for a host that serves only the gateway, and the redirect from port
 //! 80.
 
-use gongpai::cli::snippet::{NginxArgs, render_nginx};
+use gongpai::testing::cli::snippet::{NginxArgs, render_nginx};
 
 use crate::snippets::{config_of, tls_ends_before};
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use gongpai::audit;
-use gongpai::base::clock::Timestamp;
-use gongpai::base::id::{ClientId, CorpId};
-use gongpai::sync::progress::{ProgressSnapshot, SyncProgress};
-use gongpai::sync::queue::{
+use gongpai::testing::audit;
+use gongpai::testing::base::clock::Timestamp;
+use gongpai::testing::base::id::{ClientId, CorpId};
+use gongpai::testing::sync::progress::{ProgressSnapshot, SyncProgress};
+use gongpai::testing::sync::queue::{
     RUN_LEASE, RUN_RETENTION, SyncCause, SyncRequest, SyncRunEnd, SyncRunStatus, store,
 };
-use gongpai::sync::remote::SyncKind;
-use gongpai::sync::run::WorkResult;
+use gongpai::testing::sync::remote::SyncKind;
+use gongpai::testing::sync::run::WorkResult;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::app::run_all_at_once;

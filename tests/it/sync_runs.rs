@@ -1,17 +1,17 @@
 //! Whole runs: what they bring, what they refuse, and `gongpai sync`.
 
-use gongpai::app::App;
-use gongpai::audit;
-use gongpai::base::clock::{Clock, Timestamp};
-use gongpai::base::id::CorpId;
-use gongpai::config::{Config, ConfigSources};
-use gongpai::directory::{self, PersonStatus};
 use gongpai::simulator::{RunningSimulator, Simulator};
-use gongpai::sync::apply::baseline::load_local_directory;
-use gongpai::sync::progress::SyncProgress;
-use gongpai::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunStatus};
-use gongpai::sync::remote::SyncKind;
-use gongpai::sync::run::WorkResult;
+use gongpai::testing::app::App;
+use gongpai::testing::audit;
+use gongpai::testing::base::clock::{Clock, Timestamp};
+use gongpai::testing::base::id::CorpId;
+use gongpai::testing::config::{Config, ConfigSources};
+use gongpai::testing::directory::{self, PersonStatus};
+use gongpai::testing::sync::apply::baseline::load_local_directory;
+use gongpai::testing::sync::progress::SyncProgress;
+use gongpai::testing::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunStatus};
+use gongpai::testing::sync::remote::SyncKind;
+use gongpai::testing::sync::run::WorkResult;
 use serde_json::Value;
 
 use crate::support::app::{TestApp, configuration};

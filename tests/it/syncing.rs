@@ -7,7 +7,7 @@ use gongpai::simulator::{
     FaultTarget, InjectedFault, RecordDamage, SimulatedAttribute, SimulatedDepartment, SimulatedMember,
     SimulatedStatus, Simulator,
 };
-use gongpai::sync::fetch::FetchPace;
+use gongpai::testing::sync::fetch::FetchPace;
 use reqwest::Method;
 use serde_json::{Value, json};
 

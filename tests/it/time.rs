@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gongpai::directory::PersonStatus;
-use gongpai::directory::store::find_oldest_check;
 use gongpai::simulator::{InjectedFault, SimulatedMember, SimulatedStatus};
+use gongpai::testing::directory::PersonStatus;
+use gongpai::testing::directory::store::find_oldest_check;
 
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{BrowserRequest, DESKTOP};
@@ -330,7 +330,7 @@ async fn a_clock_behind_the_newest_row_begins_no_session_and_is_not_ready() {
             .as_u16()
     };
     assert_eq!(ready().await, 200);
-    let gongpai::base::clock::Clock::Fixed(now) = &t.app.clock else { panic!("a fixed clock") };
+    let gongpai::testing::base::clock::Clock::Fixed(now) = &t.app.clock else { panic!("a fixed clock") };
     now.fetch_sub(61_000, std::sync::atomic::Ordering::SeqCst);
     t.app.sessions.refresh().await.unwrap();
     assert_eq!(ready().await, 503);

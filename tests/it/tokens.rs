@@ -7,7 +7,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use gongpai::base::seal::{SealPurpose, Sealer};
+use gongpai::testing::base::seal::{SealPurpose, Sealer};
 use serde_json::{Value, json};
 
 use crate::support::app::{PUBLIC_URL, ROOT_SECRET, TestApp};
@@ -267,23 +267,27 @@ async fn case_56_a_public_key_planted_in_the_database_keeps_the_gateway_from_sta
     other["x"] = json!(URL_SAFE_NO_PAD.encode(&planted.public_key().as_ref()[1..33]));
     other["y"] = json!(URL_SAFE_NO_PAD.encode(&planted.public_key().as_ref()[33..65]));
     let root: [u8; 32] = STANDARD.decode(ROOT_SECRET).unwrap().try_into().unwrap();
-    let settings = gongpai::app::session_settings(&t.app.config);
+    let settings = gongpai::testing::app::session_settings(&t.app.config);
     for text in [other.to_string(), jwk.to_string().replace("sig", "enc"), "{}".to_owned()] {
         sqlx::query("UPDATE signing_keys SET jwk = $1").bind(&text).execute(t.app.db.pool()).await.unwrap();
-        let opened =
-            gongpai::session::Sessions::open(t.app.db.clone(), settings.clone(), &root, t.app.clock.clone());
+        let opened = gongpai::testing::session::Sessions::open(
+            t.app.db.clone(),
+            settings.clone(),
+            &root,
+            t.app.clock.clone(),
+        );
         let error = opened.await.expect_err("it starts").to_string();
         assert!(error.contains("public half of signing key"), "{error}");
         // The running instance continues, and publishes no key but its own.
         let kid = jwk["kid"].as_str().unwrap();
-        let mut change = gongpai::db::feed::FeedTransaction::begin(
+        let mut change = gongpai::testing::db::feed::FeedTransaction::begin(
             &t.app.db,
             &t.app.config.wecom.corp_id,
             t.app.clock.now(),
         )
         .await
         .unwrap();
-        change.announce(gongpai::db::feed::FeedKind::Key, kid);
+        change.announce(gongpai::testing::db::feed::FeedKind::Key, kid);
         change.commit().await.unwrap();
         t.advance(Duration::ZERO).await;
         assert_eq!(t.app.sessions.jwks(), vec![]);
@@ -438,8 +442,8 @@ async fn a_rotated_key_signs_after_the_jwks_may_be_known_and_the_old_ones_tokens
         keys["keys"].as_array().unwrap().iter().map(|k| k["kid"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(jwks().await, [kid(&old)]);
-    let entry = gongpai::audit::AuditEntry {
-        event: gongpai::audit::AuditEvent::KeyRotate,
+    let entry = gongpai::testing::audit::AuditEntry {
+        event: gongpai::testing::audit::AuditEvent::KeyRotate,
         person: None,
         userid: String::new(),
         address: None,
@@ -462,7 +466,7 @@ async fn a_rotated_key_signs_after_the_jwks_may_be_known_and_the_old_ones_tokens
     }
     // Its last token has expired, so the old key is removed.
     t.advance(Duration::from_secs(12 * 3600 + 600)).await;
-    gongpai::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), t.app.config.session.ttl)
+    gongpai::testing::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), t.app.config.session.ttl)
         .await
         .unwrap();
     t.advance(Duration::ZERO).await;

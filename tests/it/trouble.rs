@@ -11,7 +11,8 @@ use crate::support::browser::{Browser, Page};
 /// Checks the page of a code: its status, its words in both languages, the request id, and
 /// `Retry-After`.
 fn assert_page_of_code(page: &Page, code: &str, what: &str) {
-    let row = gongpai::http::words::Code::ALL.iter().find(|c| c.as_str() == code).expect("a code").row();
+    let row =
+        gongpai::testing::http::words::Code::ALL.iter().find(|c| c.as_str() == code).expect("a code").row();
     let text = page.words();
     assert!(text.contains(code), "{what}: {code}: {text}");
     assert_eq!(page.status, row.status, "{what}");
@@ -265,7 +266,7 @@ async fn a_gateway_that_is_switched_off_or_not_configured_says_so_and_still_serv
 #[tokio::test]
 async fn english_comes_first_where_the_reader_has_no_chinese() {
     let t = TestApp::with("[wecom]\nenable = false").await;
-    let row = gongpai::http::words::Code::WecomDisabled.row();
+    let row = gongpai::testing::http::words::Code::WecomDisabled.row();
     for (language, english) in
         [("en-GB,en;q=0.9", true), ("de", true), ("zh-CN", false), ("en,zh;q=0.1", false)]
     {

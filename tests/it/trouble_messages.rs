@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use gongpai::base::secret::sha256_hex;
 use gongpai::simulator::{InjectedFault, RunningSimulator, Simulator, World};
+use gongpai::testing::base::secret::sha256_hex;
 use reqwest::Client;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use gongpai::base::secret::random_token;
+use gongpai::testing::base::secret::random_token;
 
 /// A temporary folder that is removed on drop, so that an early error leaves nothing behind.
 #[derive(Debug)]

@@ -24,12 +24,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use gongpai::app::{App, RuntimeParts};
-use gongpai::base::clock::Clock;
-use gongpai::base::secret::{random_token, sha256_hex};
-use gongpai::config::{Config, ConfigSources};
-use gongpai::observe::telemetry;
 use gongpai::simulator::{Simulator, World};
+use gongpai::testing::app::{App, RuntimeParts};
+use gongpai::testing::base::clock::Clock;
+use gongpai::testing::base::secret::{random_token, sha256_hex};
+use gongpai::testing::config::{Config, ConfigSources};
+use gongpai::testing::observe::telemetry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;

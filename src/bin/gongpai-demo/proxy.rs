@@ -17,7 +17,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use gongpai::http::cookie::parse_cookies;
+use gongpai::testing::http::cookie::parse_cookies;
 use tower::ServiceExt as _;
 use url::Url;
 

@@ -16,8 +16,8 @@ use crate::config::Scope;
 use crate::http::language::Language;
 use crate::manual::parse_language;
 
-pub use directory::{ConflictsCommand, DirectoryCommand, RulesCommand};
-pub use messages::{Expiry, MessagesCommand, SendArgs, SendTarget};
+pub(crate) use directory::{ConflictsCommand, DirectoryCommand, RulesCommand};
+pub(crate) use messages::{Expiry, MessagesCommand, SendArgs, SendTarget};
 
 /// Gongpai (工牌): single sign-on between WeCom (企业微信) and a company's own applications
 #[derive(Debug, Clone, Parser)]

@@ -12,10 +12,11 @@ use crate::base::host::Origin;
 use crate::base::url::{ReturnTo, percent_encode};
 use crate::config::{Config, RequiredKey};
 
-pub use nginx::{DEFAULT_ACCESS_LOG, NginxArgs, render_nginx};
+pub(crate) use nginx::DEFAULT_ACCESS_LOG;
+pub use nginx::{NginxArgs, render_nginx};
 
 /// A hardened systemd unit. It is the same for every installation.
-pub const SYSTEMD_UNIT: &str = include_str!("gongpai.service");
+pub(crate) const SYSTEMD_UNIT: &str = include_str!("gongpai.service");
 
 /// Why there is no output. Each text says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -25,7 +25,7 @@ const DOWN_TEMPLATE: &str = include_str!("nginx_down.conf");
 
 /// The default path of Debian, Red Hat and the official image. nginx has no name for its default
 /// log.
-pub const DEFAULT_ACCESS_LOG: &str = "/var/log/nginx/access.log";
+pub(crate) const DEFAULT_ACCESS_LOG: &str = "/var/log/nginx/access.log";
 
 /// A control character, which no header may contain (RFC 9110 §5.5). nginx accepts all but NUL, CR
 /// and LF; the gateway accepts none.

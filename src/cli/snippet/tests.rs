@@ -8,9 +8,10 @@ use url::Url;
 use super::*;
 use crate::base::host::{AllowedHost, Hosts};
 use crate::base::id::CorpId;
+use crate::config::model::{DirectoryConfig, PagesConfig, ServerConfig, SessionConfig};
 use crate::config::{
-    DatabaseConfig, DefaultRule, DirectoryConfig, GateConfig, GroupFormat, ListenAddress, LogConfig,
-    LogFormat, PagesConfig, RateConfig, ServerConfig, SessionConfig, WecomConfig,
+    DatabaseConfig, DefaultRule, GateConfig, GroupFormat, ListenAddress, LogConfig, LogFormat, RateConfig,
+    WecomConfig,
 };
 
 fn url(text: &str) -> Url {

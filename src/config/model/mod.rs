@@ -12,14 +12,15 @@ use std::path::PathBuf;
 
 use crate::base::host::Hosts;
 
-pub use self::clients::{ApiClient, Scope};
-pub use self::directory::{DirectoryConfig, LinkField};
-pub use self::gate::{DefaultRule, GateConfig, GroupFormat, RuleText};
-pub use self::server::{
-    DatabaseConfig, ListenAddress, LogConfig, LogFormat, PagesConfig, RateConfig, RootSecret, ServerConfig,
-    SessionConfig,
+pub(crate) use self::clients::{ApiClient, Scope};
+pub(crate) use self::directory::DirectoryConfig;
+pub use self::directory::LinkField;
+pub(crate) use self::gate::{DefaultRule, GateConfig, GroupFormat, RuleText};
+pub use self::server::ListenAddress;
+pub(crate) use self::server::{
+    DatabaseConfig, LogConfig, LogFormat, PagesConfig, RateConfig, RootSecret, ServerConfig, SessionConfig,
 };
-pub use self::wecom::{CallbackConfig, VerifyFile, WecomConfig};
+pub(crate) use self::wecom::{CallbackConfig, VerifyFile, WecomConfig};
 
 /// All settings, checked.
 #[derive(Debug, Clone)]

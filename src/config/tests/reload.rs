@@ -3,8 +3,8 @@
 
 use super::sources;
 use crate::config::keys::{KEYS, ValueKind, find_key};
-use crate::config::reload::RELOAD_EFFECTS;
-use crate::config::{ConfigComparison, ConfigError, ConfigReading, DefaultRule};
+use crate::config::reload::{ConfigComparison, RELOAD_EFFECTS};
+use crate::config::{ConfigError, ConfigReading, DefaultRule};
 
 /// A configuration with something of every kind.
 const BASE: &str = r#"

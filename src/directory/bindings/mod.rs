@@ -4,7 +4,7 @@
 //! recorded, and from then on the userid in rules means that person. Whoever gets the userid later
 //! matches nothing until an administrator accepts it (`gongpai rules accept`).
 
-pub mod store;
+pub(crate) mod store;
 
 use std::collections::HashMap;
 
@@ -43,7 +43,7 @@ impl RuleBindings {
 
 /// A userid in a rule that belongs to somebody else now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReassignedUserid {
+pub(crate) struct ReassignedUserid {
     /// The userid, as WeCom writes it.
     pub userid: UserId,
     /// The person whom the rules mean.

@@ -25,7 +25,7 @@ pub async fn load_bindings(db: &Db, corp: &CorpId) -> sqlx::Result<RuleBindings>
 ///
 /// # Errors
 /// If the database fails.
-pub async fn bind_userid(
+pub(crate) async fn bind_userid(
     change: &mut FeedTransaction,
     userid: &UserId,
     person: &PersonId,
@@ -44,7 +44,7 @@ pub async fn bind_userid(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn accept_holder(
+pub(crate) async fn accept_holder(
     change: &mut FeedTransaction,
     userid: &UserId,
     person: &PersonId,
@@ -84,7 +84,7 @@ async fn put_binding(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_reassigned(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<ReassignedUserid>> {
+pub(crate) async fn list_reassigned(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<ReassignedUserid>> {
     let rows = sqlx::query(concat!(
         "SELECT v.userid, b.person_id, COALESCE((SELECT o.name FROM person_rows o WHERE o.person_id = b.person_id \
             AND o.since <= c.version AND o.until > c.version), ''), v.person_id, v.name \
@@ -118,7 +118,7 @@ pub async fn list_reassigned(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<Reassig
 ///
 /// # Errors
 /// If the database fails.
-pub async fn strip_reassigned_userids(
+pub(crate) async fn strip_reassigned_userids(
     change: &mut FeedTransaction,
     userids: &[UserId],
     departments: bool,

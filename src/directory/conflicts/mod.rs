@@ -5,7 +5,7 @@
 //! of the candidate, which applications have known for longer; or it is a different person, and
 //! nobody is asked again.
 
-pub mod store;
+pub(crate) mod store;
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ use crate::base::id::{ConflictId, PersonId, UserId};
 
 /// An open conflict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Conflict {
+pub(crate) struct Conflict {
     pub id: ConflictId,
     /// `ambiguous`: several local persons fit a member, several members fit a local person, or a
     /// member has the mobile number or mail address of a local person of another name. `renamed`:
@@ -33,7 +33,7 @@ pub struct Conflict {
 
 /// A conflict with the data of its people, for whoever has to decide it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ConflictDetails {
+pub(crate) struct ConflictDetails {
     #[serde(flatten)]
     pub conflict: Conflict,
     /// The flagged person.
@@ -44,7 +44,7 @@ pub struct ConflictDetails {
 
 /// A person whom a conflict is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ConflictPerson {
+pub(crate) struct ConflictPerson {
     pub id: PersonId,
     pub userid: UserId,
     /// 姓名.
@@ -67,7 +67,7 @@ impl From<Person> for ConflictPerson {
 
 /// Why a conflict was not closed. The text is meant for the caller.
 #[derive(Debug, thiserror::Error)]
-pub enum ResolveError {
+pub(crate) enum ResolveError {
     #[error("there is no conflict of that id")]
     NotFound,
     /// It was decided before, or one of the persons is gone.
@@ -97,7 +97,7 @@ impl From<EditError> for ResolveError {
 
 /// How a conflict was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConflictOutcome {
+pub(crate) enum ConflictOutcome {
     /// The two persons are one.
     Merged,
     /// They are two persons.
@@ -108,7 +108,7 @@ pub enum ConflictOutcome {
 
 impl ConflictOutcome {
     /// Returns the word of the table.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Merged => "merged",
             Self::Separate => "separate",
@@ -127,7 +127,7 @@ fn is_current_member(person: &Person) -> bool {
 /// `flagged`.
 ///
 /// What WeCom does not say stays as it was, and so do memberships in local units.
-pub fn merge_persons(kept: &Person, flagged: &Person, chart: &Chart) -> Person {
+pub(crate) fn merge_persons(kept: &Person, flagged: &Person, chart: &Chart) -> Person {
     let own = |ours: &str, theirs: &str| if theirs.is_empty() { ours.to_owned() } else { theirs.to_owned() };
     let (before, now) = (&kept.details, &flagged.details);
     let mut memberships = flagged.memberships.clone();

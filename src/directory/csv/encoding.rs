@@ -9,7 +9,7 @@ use encoding_rs::{GB18030, UTF_16BE, UTF_16LE};
 
 /// The detected format of a file. Its text says so in both languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileFormat {
+pub(crate) struct FileFormat {
     encoding: FileEncoding,
     separator: CellSeparator,
 }
@@ -46,7 +46,7 @@ impl fmt::Display for FileFormat {
 
 impl FileFormat {
     /// Returns whether this is the format of an export, which needs no mention.
-    pub fn is_as_exported(self) -> bool {
+    pub(crate) fn is_as_exported(self) -> bool {
         self == Self { encoding: FileEncoding::Utf8, separator: CellSeparator::Comma }
     }
 

@@ -20,7 +20,7 @@ const STATUS_WORDS: [(&str, PersonStatus); 6] = [
 
 /// The changes that a file would make.
 #[derive(Debug)]
-pub struct ImportPlan {
+pub(crate) struct ImportPlan {
     /// Paths of local units to create, parents first.
     pub units: Vec<String>,
     /// Persons to create or change, in the order of the file.
@@ -31,7 +31,7 @@ pub struct ImportPlan {
 
 /// A row that creates or changes a person.
 #[derive(Debug)]
-pub struct PlannedPerson {
+pub(crate) struct PlannedPerson {
     pub record: CsvRecord,
     /// The person to change; `None` to create one.
     pub id: Option<PersonId>,
@@ -46,7 +46,7 @@ pub struct PlannedPerson {
 ///
 /// # Errors
 /// Everything that is wrong with any row.
-pub fn plan_import(
+pub(crate) fn plan_import(
     records: Vec<CsvRecord>,
     chart: Chart,
     before: &HashMap<String, Person>,
@@ -102,7 +102,7 @@ fn add_missing_units(chart: &mut Chart, made: &mut Vec<String>, path: &str) -> R
 }
 
 /// Returns the input for a local unit that an import creates.
-pub fn new_unit(name: String, parent: Option<&UnitId>) -> UnitInput {
+pub(crate) fn new_unit(name: String, parent: Option<&UnitId>) -> UnitInput {
     UnitInput { name, parent_id: parent.map(|id| id.as_str().to_owned()), order: 0, leaders: Vec::new() }
 }
 
@@ -111,7 +111,10 @@ pub fn new_unit(name: String, parent: Option<&UnitId>) -> UnitInput {
 ///
 /// # Errors
 /// If the path is none, or means several units, or an id that nobody has.
-pub fn missing_units(chart: &Chart, path: &str) -> Result<Vec<(Option<String>, String, String)>, String> {
+pub(crate) fn missing_units(
+    chart: &Chart,
+    path: &str,
+) -> Result<Vec<(Option<String>, String, String)>, String> {
     match lookup_unit(chart, path) {
         Ok(_) => return Ok(Vec::new()),
         Err(ReferenceError::Ambiguous(_)) => return Err(format!("{path}: {}", ReferenceError::Ambiguous(2))),
@@ -146,7 +149,7 @@ fn lookup_unit(chart: &Chart, text: &str) -> Result<UnitId, ReferenceError> {
 ///
 /// # Errors
 /// If none or several.
-pub fn find_unit(chart: &Chart, path: &str) -> Result<UnitId, String> {
+pub(crate) fn find_unit(chart: &Chart, path: &str) -> Result<UnitId, String> {
     // People write spaces around the names.
     let tidy: Vec<&str> = path.split('/').map(str::trim).collect();
     lookup_unit(chart, path)
@@ -160,7 +163,7 @@ impl CsvRecord {
     }
 
     /// Returns the units of the row, as they are written.
-    pub fn unit_paths(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn unit_paths(&self) -> impl Iterator<Item = &str> {
         let cell = self.cell(Column::Units).unwrap_or_default();
         cell.split([';', '；']).map(str::trim).filter(|path| !path.is_empty())
     }
@@ -169,7 +172,7 @@ impl CsvRecord {
     ///
     /// # Errors
     /// If that cannot be: says why.
-    pub fn person_input(&self, before: Option<&Person>, chart: &Chart) -> Result<PersonInput, String> {
+    pub(crate) fn person_input(&self, before: Option<&Person>, chart: &Chart) -> Result<PersonInput, String> {
         let mut input = match before {
             Some(before) if before.source == EntrySource::Wecom => {
                 return Err(format!("{} is a member of WeCom's, which only WeCom changes", before.userid));

@@ -7,16 +7,16 @@
 mod cell;
 mod encoding;
 mod import;
-pub mod store;
+pub(crate) mod store;
 mod write;
 
 use std::collections::HashMap;
 
 use ::csv::ReaderBuilder;
 
-pub use self::encoding::FileFormat;
-pub use self::import::{ImportPlan, PlannedPerson, find_unit, missing_units, new_unit, plan_import};
-pub use self::write::{write_headings, write_person};
+pub(crate) use self::encoding::FileFormat;
+pub(crate) use self::import::{ImportPlan, PlannedPerson, find_unit, missing_units, new_unit, plan_import};
+pub(crate) use self::write::{write_headings, write_person};
 
 use self::cell::{find_damage, find_key_damage, unguard_cell};
 use crate::base::id::UserId;
@@ -66,7 +66,7 @@ impl Column {
 
 /// A mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CsvFinding {
+pub(crate) struct CsvFinding {
     /// The line of the file, counted from 1.
     pub line: u64,
     /// What is wrong with it.
@@ -79,7 +79,7 @@ fn csv_finding(line: u64, what: impl Into<String>) -> CsvFinding {
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CsvRecord {
+pub(crate) struct CsvRecord {
     /// The line where the row begins, counted from 1.
     pub line: u64,
     pub userid: UserId,
@@ -90,7 +90,7 @@ pub struct CsvRecord {
 ///
 /// # Errors
 /// Everything that keeps it from being read.
-pub fn parse_table(bytes: &[u8]) -> Result<(Vec<CsvRecord>, FileFormat), Vec<CsvFinding>> {
+pub(crate) fn parse_table(bytes: &[u8]) -> Result<(Vec<CsvRecord>, FileFormat), Vec<CsvFinding>> {
     let is_heading = |text: &str| Column::from_heading(text).is_some();
     let (text, format) = encoding::decode_file(bytes, is_heading).map_err(|good| {
         let before = bytes.get(..good).unwrap_or_default();

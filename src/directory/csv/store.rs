@@ -9,7 +9,7 @@ use crate::directory::row::{self, published};
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_export_page(
+pub(crate) async fn list_export_page(
     db: &Db,
     corp: &CorpId,
     everybody: bool,

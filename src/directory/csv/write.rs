@@ -18,7 +18,7 @@ const BOM: &str = "\u{feff}";
 ///
 /// # Errors
 /// If `out` cannot be written.
-pub fn write_headings(out: &mut dyn io::Write) -> io::Result<()> {
+pub(crate) fn write_headings(out: &mut dyn io::Write) -> io::Result<()> {
     out.write_all(BOM.as_bytes())?;
     write_row(out, COLUMNS.iter().map(|(_, name, _)| (*name).to_owned()))
 }
@@ -27,7 +27,7 @@ pub fn write_headings(out: &mut dyn io::Write) -> io::Result<()> {
 ///
 /// # Errors
 /// If `out` cannot be written.
-pub fn write_person(out: &mut dyn io::Write, person: &Person, chart: &Chart) -> io::Result<()> {
+pub(crate) fn write_person(out: &mut dyn io::Write, person: &Person, chart: &Chart) -> io::Result<()> {
     let units: Vec<String> = person.memberships.iter().filter_map(|m| unit_cell(chart, &m.unit)).collect();
     let cell = |column| match column {
         Column::Userid => person.userid.as_str().to_owned(),

@@ -3,7 +3,7 @@
 //! An entry is always written as a whole. Whoever changes one merges the change into the current
 //! entry (RFC 7396) and passes the result, so that creating and changing share one set of checks.
 
-pub mod store;
+pub(crate) mod store;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -31,7 +31,7 @@ const MAX_DIRECT_LEADERS: usize = 5;
 
 /// Why nothing was written. The text is meant for the caller.
 #[derive(Debug, thiserror::Error)]
-pub enum EditError {
+pub(crate) enum EditError {
     #[error("there is none of that id")]
     NotFound,
     /// The input is not valid.
@@ -66,7 +66,7 @@ fn reject_input<T>(why: impl Into<String>) -> Result<T, EditError> {
 /// A local unit as the API or the command line writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct UnitInput {
+pub(crate) struct UnitInput {
     pub name: String,
     /// The parent, by our id or `wecom:ID`; `None` at the top level.
     #[serde(default)]
@@ -81,7 +81,7 @@ pub struct UnitInput {
 /// A membership as the API or the command line writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MembershipInput {
+pub(crate) struct MembershipInput {
     /// The unit, by our id or `wecom:ID`.
     pub unit_id: String,
     /// The sort number; larger comes first.
@@ -95,7 +95,7 @@ pub struct MembershipInput {
 /// A local person as the API or the command line writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PersonInput {
+pub(crate) struct PersonInput {
     pub userid: UserId,
     /// 姓名.
     pub name: String,
@@ -130,7 +130,7 @@ pub struct PersonInput {
 /// What may be written by hand about a member of WeCom's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MemberInput {
+pub(crate) struct MemberInput {
     /// All memberships in local units; those in WeCom's stay as they are.
     pub local_memberships: Vec<MembershipInput>,
 }
@@ -141,7 +141,7 @@ fn default_status() -> String {
 
 impl UnitInput {
     /// Returns the input that would create this unit.
-    pub fn from_unit(unit: &Unit) -> Self {
+    pub(crate) fn from_unit(unit: &Unit) -> Self {
         let parent_id = unit.parent.as_ref().map(|id| id.as_str().to_owned());
         Self { name: unit.name.clone(), parent_id, order: unit.order, leaders: unit.leaders.clone() }
     }
@@ -150,7 +150,7 @@ impl UnitInput {
     ///
     /// # Errors
     /// [`EditError::Invalid`] and [`EditError::PathTaken`].
-    pub fn validate(self, id: UnitId, chart: &Chart) -> Result<Unit, EditError> {
+    pub(crate) fn validate(self, id: UnitId, chart: &Chart) -> Result<Unit, EditError> {
         check_name("name", &self.name)?;
         // A rule that names an id or `wecom:2` must mean that unit, and never one that is called
         // so.
@@ -233,7 +233,7 @@ fn find_unit<'c>(chart: &'c Chart, field: &str, text: &str) -> Result<&'c Placed
 impl PersonInput {
     /// Returns the input that would create this person. Memberships in units that are gone are left
     /// out.
-    pub fn from_person(person: &Person, chart: &Chart) -> Self {
+    pub(crate) fn from_person(person: &Person, chart: &Chart) -> Self {
         let there = |unit: &&UnitId| chart.unit(unit).is_some();
         let membership = |m: &Membership| MembershipInput {
             unit_id: m.unit.as_str().to_owned(),
@@ -259,7 +259,7 @@ impl PersonInput {
     ///
     /// # Errors
     /// [`EditError::Invalid`].
-    pub fn validate(self, person: &Person, chart: &Chart) -> Result<Person, EditError> {
+    pub(crate) fn validate(self, person: &Person, chart: &Chart) -> Result<Person, EditError> {
         // A userid that WeCom gave may break our rules; it is checked only if it changes.
         if self.userid != person.userid || person.source == EntrySource::Local {
             check_userid(&self.userid)?;
@@ -314,7 +314,7 @@ impl MemberInput {
     ///
     /// # Errors
     /// [`EditError::Invalid`], also for a unit of WeCom's.
-    pub fn validate(self, person: &Person, chart: &Chart) -> Result<Person, EditError> {
+    pub(crate) fn validate(self, person: &Person, chart: &Chart) -> Result<Person, EditError> {
         let local = check_memberships("local_memberships", &self.local_memberships, chart)?;
         if let Some(theirs) = local.iter().find(|m| !is_local_unit(chart, &m.unit)) {
             return reject_input(format!("local_memberships: {} is a unit of WeCom's", theirs.unit));
@@ -394,7 +394,7 @@ fn check_userids(field: &str, userids: &[UserId], most: usize) -> Result<(), Edi
 ///
 /// # Errors
 /// [`EditError::Invalid`].
-pub fn check_userid(userid: &UserId) -> Result<(), EditError> {
+pub(crate) fn check_userid(userid: &UserId) -> Result<(), EditError> {
     UserId::parse(userid.as_str()).map(drop).or_else(|why| reject_input(format!("userid: {why}")))
 }
 
@@ -405,7 +405,7 @@ fn is_mail_address(text: &str) -> bool {
 
 /// Merges `change` into `current` by RFC 7396: absent fields stay, null removes, objects are
 /// merged.
-pub fn merge_patch(current: Value, change: Value) -> Value {
+pub(crate) fn merge_patch(current: Value, change: Value) -> Value {
     let Value::Object(change) = change else { return change };
     let mut merged = match current {
         Value::Object(map) => map,

@@ -3,7 +3,7 @@
 //!
 //! Units and tags need no list here, because a [`Chart`](super::chart::Chart) holds all of them.
 
-pub mod store;
+pub(crate) mod store;
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::base::id::{PersonId, UnitId};
 
 /// Selects the persons of a page.
 #[derive(Debug, Clone, Default)]
-pub struct PersonFilter {
+pub(crate) struct PersonFilter {
     /// Starts after this person; the first page without it.
     pub after: Option<PersonId>,
     pub status: Option<PersonStatus>,

@@ -14,7 +14,7 @@ use crate::directory::{Person, PersonStatus};
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_persons(
+pub(crate) async fn list_persons(
     db: &Db,
     corp: &CorpId,
     which: &PersonFilter,

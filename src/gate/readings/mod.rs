@@ -25,7 +25,7 @@ const MAX_READINGS_BYTES: usize = 64 * 1024;
 
 /// One way to understand a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathReading<'p> {
+pub(crate) struct PathReading<'p> {
     path: Cow<'p, [u8]>,
     changes: PathChanges,
 }
@@ -33,13 +33,13 @@ pub struct PathReading<'p> {
 impl PathReading<'_> {
     /// Returns the decoded path. It begins with `/` and has no trailing slash. It may have empty
     /// segments and dot segments, which count as names here.
-    pub fn path(&self) -> &[u8] {
+    pub(crate) fn path(&self) -> &[u8] {
         &self.path
     }
 
     /// Describes what was done to the path as it was sent: `decoded once more, without
     /// ;parameters`.
-    pub const fn changes(&self) -> impl fmt::Display + use<> {
+    pub(crate) const fn changes(&self) -> impl fmt::Display + use<> {
         self.changes
     }
 }
@@ -47,14 +47,14 @@ impl PathReading<'_> {
 /// All readings of one path. The first one is canonical: without empty segments, dot segments
 /// resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathReadings<'p> {
+pub(crate) struct PathReadings<'p> {
     canonical: PathReading<'p>,
     others: Vec<PathReading<'p>>,
 }
 
 /// The reasons why a path has no readings. It is denied on a host with rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UnreadablePath {
+pub(crate) enum UnreadablePath {
     /// Escapes within escapes, or many unusual spellings at once.
     #[error("the path can be read in too many ways")]
     TooManyReadings,
@@ -69,7 +69,7 @@ impl<'p> PathReadings<'p> {
     ///
     /// # Errors
     /// [`UnreadablePath`].
-    pub fn from_path(sent: &'p str) -> Result<Self, UnreadablePath> {
+    pub(crate) fn from_path(sent: &'p str) -> Result<Self, UnreadablePath> {
         if path::is_plain(sent) {
             let path = Cow::Borrowed(path::without_trailing_slash(sent));
             return Ok(Self {
@@ -108,11 +108,11 @@ impl<'p> PathReadings<'p> {
     }
 
     /// Iterates over all readings, the canonical one first.
-    pub fn iter(&self) -> impl Iterator<Item = &PathReading<'p>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PathReading<'p>> {
         std::iter::once(&self.canonical).chain(&self.others)
     }
 
-    pub const fn canonical(&self) -> &PathReading<'p> {
+    pub(crate) const fn canonical(&self) -> &PathReading<'p> {
         &self.canonical
     }
 }

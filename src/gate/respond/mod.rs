@@ -47,7 +47,7 @@ const TRUNCATION_MARK: &str = "...";
 ///
 /// `assertion` is `None` if `gate.assertion` is off. Then that header is left out: no application
 /// reads it.
-pub fn allow_request(identity: Option<&IdentityHeaders>, assertion: Option<&str>) -> Response {
+pub(crate) fn allow_request(identity: Option<&IdentityHeaders>, assertion: Option<&str>) -> Response {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(REMOTE_USER, identity.map_or(EMPTY_VALUE, IdentityHeaders::user));
@@ -65,7 +65,7 @@ pub fn allow_request(identity: Option<&IdentityHeaders>, assertion: Option<&str>
 /// Adds `Gongpai-Authorization: own` to a 2xx whose request carries one of our session tokens in
 /// `Authorization`. The proxy then keeps the token from the application, which could use it to act
 /// as that person.
-pub fn mark_own_authorization(mut response: Response, request: &HeaderMap) -> Response {
+pub(crate) fn mark_own_authorization(mut response: Response, request: &HeaderMap) -> Response {
     if response.status().is_success() && token::carries_session_token(request) {
         response.headers_mut().insert(GONGPAI_AUTHORIZATION, HeaderValue::from_static("own"));
     }
@@ -73,13 +73,13 @@ pub fn mark_own_authorization(mut response: Response, request: &HeaderMap) -> Re
 }
 
 /// Builds the identity headers of a person whose Remote-Groups are `groups`.
-pub fn build_identity(person: &SessionPerson, groups: &str) -> IdentityHeaders {
+pub(crate) fn build_identity(person: &SessionPerson, groups: &str) -> IdentityHeaders {
     let (user, email) = (encode_if_needed(person.userid.as_str()), encode_if_needed(&person.email));
     IdentityHeaders::new(&user, &percent_encode(&person.name), &email, groups)
 }
 
 /// Builds a 401. A navigation also gets the way to sign in, as a Location.
-pub fn require_sign_in(
+pub(crate) fn require_sign_in(
     code: &'static str,
     original: &OriginalRequest<'_>,
     headers: &HeaderMap,
@@ -94,7 +94,7 @@ pub fn require_sign_in(
 
 /// Builds a 403. With `explain`, a navigation also gets the URL of the page that says why, in
 /// Gongpai-Denied and never as a Location.
-pub fn deny_request(
+pub(crate) fn deny_request(
     explain: bool,
     original: &OriginalRequest<'_>,
     headers: &HeaderMap,
@@ -109,7 +109,7 @@ pub fn deny_request(
 
 /// Builds a problem (RFC 9457) that does not repeat the original request. It is small, because
 /// proxies drop it.
-pub fn build_problem(status: StatusCode, code: &'static str) -> Response {
+pub(crate) fn build_problem(status: StatusCode, code: &'static str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
     let body =
         format!(r#"{{"type":"about:blank","title":"{title}","status":{},"code":"{code}"}}"#, status.as_u16());
@@ -121,7 +121,7 @@ pub fn build_problem(status: StatusCode, code: &'static str) -> Response {
 }
 
 /// Builds the `Remote-Groups` of a person: its units, by path or id, then its tags by name.
-pub fn encode_person_groups(person: &SessionPerson, chart: &Chart, groups: GroupFormat) -> String {
+pub(crate) fn encode_person_groups(person: &SessionPerson, chart: &Chart, groups: GroupFormat) -> String {
     let units = person.memberships.iter().filter_map(|place| chart.unit(&place.unit));
     let units = units.map(|placed| match groups {
         GroupFormat::Paths => placed.encoded_path.as_str(),
@@ -158,7 +158,7 @@ fn join_groups<'g>(encoded: impl Iterator<Item = &'g str>) -> String {
 /// Returns whether a person sees the answer: `Sec-Fetch-Mode: navigate`. From browsers that do not
 /// send that header (old web views, http) it is a GET or HEAD that accepts text/html and is not an
 /// `XMLHttpRequest`.
-pub fn is_navigation(headers: &HeaderMap, method: &str) -> bool {
+pub(crate) fn is_navigation(headers: &HeaderMap, method: &str) -> bool {
     if let Some(mode) = headers.get(SEC_FETCH_MODE) {
         return mode.as_bytes().eq_ignore_ascii_case(b"navigate");
     }

@@ -60,7 +60,7 @@ enum ResolvedSubject {
 
 /// Why a person is allowed: the element, and the part of the person that matches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grant<'r> {
+pub(crate) struct Grant<'r> {
     /// The element as it was written; `members` for every active member.
     pub element: &'r str,
     pub basis: GrantBasis<'r>,
@@ -68,7 +68,7 @@ pub struct Grant<'r> {
 
 /// The part of a person that matches an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GrantBasis<'r> {
+pub(crate) enum GrantBasis<'r> {
     /// Being an active member.
     Member,
     /// The userid.

@@ -14,7 +14,7 @@ use super::{AccessRule, HostRules, ResolvedRules};
 
 /// One request to an application.
 #[derive(Debug, Clone, Copy)]
-pub struct AccessRequest<'a> {
+pub(crate) struct AccessRequest<'a> {
     /// Scheme, host and port to which the browser sent it.
     pub origin: &'a Origin,
     /// Path and query as they stand in the request line.
@@ -26,7 +26,7 @@ pub struct AccessRequest<'a> {
 /// The decision about a request. `rule` is the one that decided; `None` if `gate.default` decided
 /// or no rule matched.
 #[derive(Debug, Clone)]
-pub enum Decision<'r> {
+pub(crate) enum Decision<'r> {
     /// Let it through.
     Allow {
         rule: Option<&'r AccessRule>,
@@ -44,7 +44,7 @@ pub enum Decision<'r> {
 
 /// The reasons why a request is denied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DenyReason {
+pub(crate) enum DenyReason {
     /// The rule's `allow` does not name the person.
     #[error("the rule does not name this person")]
     NotNamed,
@@ -79,7 +79,7 @@ pub enum DenyReason {
 
 /// Two readings of one path that are decided differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadingConflict {
+pub(crate) struct ReadingConflict {
     pub canonical: ReadingReport,
     /// The first one that is decided differently.
     pub other: ReadingReport,
@@ -94,7 +94,7 @@ impl fmt::Display for ReadingConflict {
 
 /// One reading of a path and the decision about it, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadingReport {
+pub(crate) struct ReadingReport {
     /// The path of this reading.
     pub path: String,
     /// What was done to the path as it was sent.
@@ -175,7 +175,7 @@ struct ReadingDecision<'r, 'p, 't> {
 }
 
 /// Decides whether `person` (`None` if nobody is signed in) may send `request`.
-pub fn decide_access<'r>(
+pub(crate) fn decide_access<'r>(
     resolved: &'r ResolvedRules,
     request: &AccessRequest<'_>,
     person: Option<&'r SessionPerson>,
@@ -207,7 +207,7 @@ pub fn decide_access<'r>(
 
 /// Returns each reading of the request's path with the decision about it alone. Empty on a host
 /// without rules, and for a path that cannot be read.
-pub fn report_readings(
+pub(crate) fn report_readings(
     resolved: &ResolvedRules,
     request: &AccessRequest<'_>,
     person: Option<&SessionPerson>,

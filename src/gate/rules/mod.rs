@@ -23,10 +23,8 @@ mod decide;
 mod host_pattern;
 mod warnings;
 
-pub use allow::{Grant, GrantBasis};
-pub use decide::{
-    AccessRequest, Decision, DenyReason, ReadingConflict, ReadingReport, decide_access, report_readings,
-};
+pub(crate) use allow::{Grant, GrantBasis};
+pub(crate) use decide::{AccessRequest, Decision, ReadingReport, decide_access, report_readings};
 
 use allow::{AllowList, ResolvedSubjects};
 use decide::RuleMatch;
@@ -162,7 +160,7 @@ fn fingerprint(text: &[u8]) -> u32 {
 
 /// One compiled rule.
 #[derive(Debug, Clone)]
-pub struct AccessRule {
+pub(crate) struct AccessRule {
     number: usize,
     text: String,
     host: HostPattern,
@@ -178,7 +176,7 @@ pub struct AccessRule {
 
 impl AccessRule {
     /// Returns its place in the configuration; the first rule is 1.
-    pub const fn number(&self) -> usize {
+    pub(crate) const fn number(&self) -> usize {
         self.number
     }
 

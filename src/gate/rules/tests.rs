@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use url::Url;
 
+use super::decide::DenyReason;
 use super::*;
 use crate::base::host::{AllowedHost, Scheme};
 use crate::base::id::{CorpId, PersonId, TagId, UnitId, UserId};

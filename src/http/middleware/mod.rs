@@ -29,7 +29,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::Instrument as _;
 
-pub use super::request_id::RequestId;
+pub(crate) use super::request_id::RequestId;
 
 use self::log::LogLine;
 use super::client_ip::{Peer, TrustedProxies};
@@ -40,19 +40,19 @@ use super::words::Code;
 use crate::base::clock::Clock;
 
 /// The longest body that an ordinary route takes.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The longest body of a call of an application.
-pub const MAX_API_BODY_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_API_BODY_BYTES: usize = 1024 * 1024;
 
 /// The longest body of an upload: the largest file that WeCom takes, and the form around it.
-pub const MAX_UPLOAD_BODY_BYTES: usize = 21 * 1024 * 1024;
+pub(crate) const MAX_UPLOAD_BODY_BYTES: usize = 21 * 1024 * 1024;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The settings of the middleware.
 #[derive(Debug, Clone)]
-pub struct MiddlewareParts {
+pub(crate) struct MiddlewareParts {
     /// Renders the failures that no handler answered.
     pub pages: PageRenderer,
     /// The time on those pages.
@@ -65,7 +65,7 @@ pub struct MiddlewareParts {
 
 /// The routes of the public listener, by the layers that they pass.
 #[derive(Debug)]
-pub struct PublicRoutes<S = ()> {
+pub(crate) struct PublicRoutes<S = ()> {
     /// Routes for people and programs.
     pub ordinary: Router<S>,
     /// Routes of the API, for applications.
@@ -83,7 +83,7 @@ pub struct PublicRoutes<S = ()> {
 /// cross-site POSTs, and `nosniff`, `no-referrer` and `no-store` unless a handler says otherwise.
 /// The routes of `api` and `uploads` differ from them only in [`MAX_API_BODY_BYTES`] and
 /// [`MAX_UPLOAD_BODY_BYTES`], which are counted while a body arrives, whatever length it claims.
-pub fn build_public_router<S>(routes: PublicRoutes<S>, parts: MiddlewareParts) -> Router<S>
+pub(crate) fn build_public_router<S>(routes: PublicRoutes<S>, parts: MiddlewareParts) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {

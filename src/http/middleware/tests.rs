@@ -23,7 +23,10 @@ fn test_router() -> Router {
         .route(
             "/broken",
             get(async |id: RequestId| {
-                let report = FailureReport::new(Code::Internal).caused_by(io::Error::other("disk\nfull"));
+                let report = FailureReport {
+                    cause: Some(Arc::new(io::Error::other("disk\nfull"))),
+                    ..FailureReport::new(Code::Internal)
+                };
                 Problem::new(Code::Internal, &id).with_report(report)
             }),
         );

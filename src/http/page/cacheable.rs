@@ -12,7 +12,7 @@ use crate::http::etag::matches_etag;
 
 /// Answers with `html`, or with 304 where the browser has exactly this page. Browsers keep it and
 /// ask each time whether it is still the same.
-pub fn respond_cacheable(request: &HeaderMap, status: StatusCode, html: String) -> Response {
+pub(crate) fn respond_cacheable(request: &HeaderMap, status: StatusCode, html: String) -> Response {
     let etag = format!("\"{}\"", hex::encode(sha256(html.as_bytes())));
     let is_known = status == StatusCode::OK && matches_etag(request, &etag);
     let mut response = Response::new(if is_known { Body::empty() } else { Body::from(html) });

@@ -33,8 +33,8 @@ use super::words::labels;
 use crate::base::clock::Timestamp;
 use crate::base::secret::sha256;
 
-pub use self::cacheable::respond_cacheable;
-pub use self::signin::{OpenWecomInput, ScanPageInput};
+pub(crate) use self::cacheable::respond_cacheable;
+pub(crate) use self::signin::{OpenWecomInput, ScanPageInput};
 
 /// The settings of pages, and the two origins that their policies name.
 #[derive(Debug, Clone, Default)]

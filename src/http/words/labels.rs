@@ -4,11 +4,11 @@ use crate::http::language::BilingualText;
 
 macro_rules! labels {
     ($($name:ident $zh:literal $en:literal;)*) => {
-        $(#[doc = $en] pub const $name: BilingualText = BilingualText::fixed($zh, $en);)*
+        $(#[doc = $en] pub(crate) const $name: BilingualText = BilingualText::fixed($zh, $en);)*
 
         /// Every label with its name, for the test of completeness.
         #[cfg(test)]
-        pub const ALL: &[(&str, BilingualText)] = &[$((stringify!($name), $name)),*];
+        pub(crate) const ALL: &[(&str, BilingualText)] = &[$((stringify!($name), $name)),*];
     };
 }
 

@@ -4,7 +4,7 @@
 //! pages themselves. Codes are stable, because tickets and scripts quote them. Texts may improve.
 
 mod codes;
-pub mod labels;
+pub(crate) mod labels;
 
 use axum::http::StatusCode;
 

@@ -11,7 +11,7 @@
 mod group_commit;
 mod recipients;
 mod store;
-pub mod upload;
+pub(crate) mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::base::secret::sha256;
 use crate::directory::chart::Chart;
 
 /// The most entries of `users`, `units` and `tags` together.
-pub const MAX_TARGETS: usize = 10_000;
+pub(crate) const MAX_TARGETS: usize = 10_000;
 
 /// The latest `expires_at`, from now on.
 const MAX_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -104,7 +104,7 @@ impl From<sqlx::Error> for AcceptError {
 }
 
 /// Writes field errors in one line.
-pub fn join_field_errors(errors: &[FieldError]) -> String {
+pub(crate) fn join_field_errors(errors: &[FieldError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 

@@ -16,7 +16,7 @@ const TOO_SMALL_BYTES: usize = 5;
 /// The longest file name, as file systems allow it.
 const MAX_FILE_NAME_BYTES: usize = 255;
 
-pub const fn max_media_bytes(kind: MediaKind) -> usize {
+pub(crate) const fn max_media_bytes(kind: MediaKind) -> usize {
     match kind {
         MediaKind::Image => MAX_IMAGE_BYTES,
         MediaKind::File => MAX_FILE_BYTES,
@@ -24,7 +24,7 @@ pub const fn max_media_bytes(kind: MediaKind) -> usize {
 }
 
 /// Returns everything that is wrong with a file.
-pub fn validate_media(kind: MediaKind, file_name: &str, bytes: &[u8]) -> Vec<FieldError> {
+pub(crate) fn validate_media(kind: MediaKind, file_name: &str, bytes: &[u8]) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut add = |field: &str, problem: String| {
         errors.push(FieldError { field: field.to_owned(), problem });

@@ -5,7 +5,7 @@
 //! long. If the process dies in between, a recall goes on by itself; after a retry or a burial the
 //! rest stays as it was, and the command can be repeated.
 
-pub mod resume;
+pub(crate) mod resume;
 mod store;
 
 use std::net::IpAddr;

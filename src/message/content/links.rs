@@ -24,7 +24,7 @@ const MAX_TARGET_BYTES: usize = 4096;
 
 /// A link of ours that replaces another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrappedLink {
+pub(crate) struct WrappedLink {
     /// 22 letters and digits that cannot be guessed.
     pub id: String,
     /// An absolute URL on one of our hosts.
@@ -32,7 +32,7 @@ pub struct WrappedLink {
 }
 
 /// Whether a URL on one of our hosts is such a link already.
-pub fn is_wrapped(url: &ReturnTo, hosts: &Hosts) -> bool {
+pub(crate) fn is_wrapped(url: &ReturnTo, hosts: &Hosts) -> bool {
     let path = url.path();
     path.starts_with(LINK_PATH) || (hosts.is_public(url.origin()) && path.starts_with(PUBLIC_LINK_PATH))
 }

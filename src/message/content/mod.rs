@@ -28,7 +28,7 @@ use chrono::DateTime;
 use serde_json::{Map, Value};
 
 use self::links::LinkWrapper;
-pub use self::links::{WrappedLink, is_wrapped};
+pub(crate) use self::links::WrappedLink;
 use self::object_reader::{FieldErrors, ObjectReader};
 use super::MessageKind;
 use crate::base::clock::Timestamp;
@@ -158,7 +158,7 @@ fn read_recipients(mut object: ObjectReader, errors: &mut FieldErrors) -> Reques
 
 /// A content that WeCom accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ValidatedContent {
+pub(crate) struct ValidatedContent {
     /// WeCom's own object of the kind, as JSON: the exact bytes that are sent.
     pub content: String,
     /// The links in it that are ours.
@@ -174,7 +174,7 @@ pub struct ValidatedContent {
 ///
 /// # Errors
 /// Everything that is wrong with the content.
-pub fn validate_content(
+pub(crate) fn validate_content(
     request: &MessageRequest,
     hosts: &Hosts,
 ) -> Result<ValidatedContent, Vec<FieldError>> {
@@ -210,12 +210,12 @@ pub fn body_hash(kind: MessageKind, content: &str) -> String {
 const MAX_TASK_ID_BYTES: usize = 128;
 
 /// Whether a content of [`validate_content`] has a `task_id`. WeCom takes each one once (42014).
-pub fn has_task_id(content: &str) -> bool {
+pub(crate) fn has_task_id(content: &str) -> bool {
     parse_task_id(content).is_some()
 }
 
 /// Returns the same content with a `task_id` of its own that ends in `tail`; `None` if it has none.
-pub fn with_own_task_id(content: &str, tail: &str) -> Option<String> {
+pub(crate) fn with_own_task_id(content: &str, tail: &str) -> Option<String> {
     let (mut card, task) = parse_task_id(content)?;
     let end = task.floor_char_boundary(MAX_TASK_ID_BYTES.saturating_sub(tail.len() + 1));
     let own = format!("{}-{tail}", task.get(..end).unwrap_or_default());

@@ -21,7 +21,7 @@ pub(super) mod expire;
 mod in_flight;
 mod plan;
 mod rate_limits;
-pub mod recall;
+pub(crate) mod recall;
 mod send;
 mod settle;
 mod verdict;

@@ -55,7 +55,12 @@ impl FromRef<MessageLinks> for Site {
 }
 
 /// Returns the routes of both paths, which every host has.
-pub fn routes(messages: &Messages, sessions: Sessions, site: Site, refusals: RefusalLimiter) -> Router {
+pub(crate) fn routes(
+    messages: &Messages,
+    sessions: Sessions,
+    site: Site,
+    refusals: RefusalLimiter,
+) -> Router {
     let links = MessageLinks(Arc::new(MessageLinksInner {
         corp: messages.0.settings.corp.clone(),
         db: messages.0.db.clone(),

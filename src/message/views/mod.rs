@@ -15,10 +15,10 @@ use crate::base::id::{ClientId, CorpId, MessageId};
 use crate::db::Db;
 
 /// The most recipients that a view lists; [`RecipientCounts`] counts all of them.
-pub const MAX_SHOWN_RECIPIENTS: usize = 10_000;
+pub(crate) const MAX_SHOWN_RECIPIENTS: usize = 10_000;
 
 /// The most messages of one list.
-pub const MAX_LISTED_MESSAGES: u32 = 500;
+pub(crate) const MAX_LISTED_MESSAGES: u32 = 500;
 
 /// A message as `GET /api/v1/messages/{id}` shows it ([design: API
 /// shapes](crate::design#api-shapes)), and what only commands show.
@@ -153,7 +153,7 @@ impl Messages {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_message(
+pub(crate) async fn find_message(
     db: &Db,
     corp: &CorpId,
     id: &MessageId,
@@ -188,7 +188,7 @@ pub async fn find_message(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_messages(
+pub(crate) async fn list_messages(
     db: &Db,
     corp: &CorpId,
     filter: &MessageFilter,

@@ -4,7 +4,7 @@
 //! installation signs only after the JWKS max-age has passed, so that no verifier meets a key that
 //! it cannot have fetched yet. The old key stays until the last token that it signed has expired.
 
-pub mod store;
+pub(crate) mod store;
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde::{Deserialize, Serialize};
 
 /// How long verifiers may cache the JWKS, and how long a new key waits before it signs.
-pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
+pub(crate) const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
 
 /// A public key in the format of RFC 7517.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ fn public_half(pair: &EcdsaKeyPair) -> Option<Jwk> {
 
 /// The keys as read from the database.
 #[derive(Debug, Default)]
-pub struct LoadedKeys {
+pub(crate) struct LoadedKeys {
     /// The keys that sign and verify.
     pub ring: KeyRing,
     /// The public halves for the JWKS.
@@ -104,7 +104,7 @@ impl LoadedKeys {
     ///
     /// # Errors
     /// [`KeyError::Mismatch`].
-    pub fn require_trusted(self) -> Result<Self, KeyError> {
+    pub(crate) fn require_trusted(self) -> Result<Self, KeyError> {
         match self.mismatched.first() {
             Some(kid) => Err(KeyError::Mismatch(kid.clone())),
             None => Ok(self),
@@ -117,7 +117,7 @@ impl LoadedKeys {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn load(db: &Db, sealer: &Sealer) -> Result<LoadedKeys, KeyError> {
+pub(crate) async fn load(db: &Db, sealer: &Sealer) -> Result<LoadedKeys, KeyError> {
     let mut loaded = LoadedKeys::default();
     for store::SigningKeyRow { kid, jwk, sealed, signs_from } in store::list_keys(db).await? {
         let private =
@@ -153,7 +153,7 @@ pub async fn load(db: &Db, sealer: &Sealer) -> Result<LoadedKeys, KeyError> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn add_key(
+pub(crate) async fn add_key(
     change: &mut FeedTransaction,
     sealer: &Sealer,
     signs_from: Timestamp,

@@ -45,7 +45,7 @@ pub async fn list_keys(db: &Db) -> sqlx::Result<Vec<SigningKeyRow>> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn insert(
+pub(crate) async fn insert(
     change: &mut FeedTransaction,
     kid: &str,
     jwk: &str,
@@ -72,7 +72,7 @@ pub async fn insert(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_unused(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<u64> {
+pub(crate) async fn delete_unused(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let done = sqlx::query(
         "DELETE FROM signing_keys WHERE EXISTS ( \

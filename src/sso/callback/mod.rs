@@ -24,13 +24,13 @@ use crate::http::redirect::redirect;
 use crate::session::SignedInSession;
 
 /// Handles `GET /sso/callback`.
-pub async fn handle_callback(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
+pub(crate) async fn handle_callback(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
     run_to_end(sso, request, false).await
 }
 
 /// Handles O2OA's old page, the redirect_uri of the workbench link. A code with our state signs in,
 /// anything else starts a sign-in.
-pub async fn handle_seed_page(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
+pub(crate) async fn handle_seed_page(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
     run_to_end(sso, request, true).await
 }
 

@@ -15,9 +15,9 @@
 //! more. Members sign in meanwhile. Both sides change all rows of a person together, and what WeCom
 //! said about a person after the run began outweighs what the run read.
 
-pub mod baseline;
+pub(crate) mod baseline;
 mod chunk;
-pub mod cleanup;
+pub(crate) mod cleanup;
 mod publish;
 mod report;
 mod stage;
@@ -27,7 +27,8 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub use self::report::{ApplyResult, Counts, RaisedConflict, SkippedRecord, Tally};
+pub(crate) use self::report::SkippedRecord;
+pub use self::report::{ApplyResult, Counts, RaisedConflict, Tally};
 
 use self::chunk::RecordChunk;
 use self::publish::PendingPublication;

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use self::pace::FetchPace;
-pub use self::progress::{FetchPhase, FetchProgress};
+pub(crate) use self::progress::{FetchPhase, FetchProgress};
 
 use self::caller::{ApiCaller, concerns_everything};
 use self::members::FetchedMembers;
@@ -56,7 +56,7 @@ use crate::wecom::{SecretKind, WecomClient, WecomError};
 
 /// Reads WeCom's directory. Cheap to clone; clones share what was learnt about the contacts secret.
 #[derive(Debug, Clone)]
-pub struct Fetcher {
+pub(crate) struct Fetcher {
     client: WecomClient,
     clock: Clock,
     pace: FetchPace,
@@ -65,7 +65,7 @@ pub struct Fetcher {
 
 /// What to read.
 #[derive(Debug, Clone, Copy)]
-pub struct FetchRequest<'a> {
+pub(crate) struct FetchRequest<'a> {
     /// How thoroughly. [`SyncKind::Full`] also tests again what the contacts secret may do.
     pub kind: SyncKind,
     pub known: &'a KnownDirectory,
@@ -95,7 +95,7 @@ pub struct KnownUnit {
 /// Why nothing useful was read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{part} cannot be read with wecom.{secret}: {cause}")]
-pub struct FetchError {
+pub(crate) struct FetchError {
     /// What was to be read.
     pub part: &'static str,
     pub secret: SecretKind,
@@ -104,7 +104,7 @@ pub struct FetchError {
 
 impl FetchError {
     /// Returns what the errcode means and what mends it, if that is known.
-    pub fn meaning(&self) -> Option<ErrcodeText> {
+    pub(crate) fn meaning(&self) -> Option<ErrcodeText> {
         self.cause.code().and_then(errcode::explain_errcode)
     }
 }
@@ -166,7 +166,7 @@ struct FetchRun<'a> {
 
 impl Fetcher {
     /// Creates a fetcher. `clock` only dates what is learnt about the contacts secret.
-    pub fn new(client: WecomClient, clock: Clock, pace: FetchPace) -> Self {
+    pub(crate) fn new(client: WecomClient, clock: Clock, pace: FetchPace) -> Self {
         Self { client, clock, pace, contacts_access: Arc::default() }
     }
 
@@ -176,7 +176,7 @@ impl Fetcher {
     /// # Errors
     /// Only if nothing useful was read: no secret, a refused one (also 60020), or no list of
     /// departments.
-    pub async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         ask: FetchRequest<'_>,
         progress: &FetchProgress,

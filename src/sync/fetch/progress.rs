@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 /// What a fetch is reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FetchPhase {
+pub(crate) enum FetchPhase {
     /// Departments, including the list of ids.
     Departments,
     /// The members of departments; the unit of progress is a department.
@@ -17,7 +17,7 @@ pub enum FetchPhase {
 /// The progress of a fetch. The three numbers are read one after another, so they may be a moment
 /// apart.
 #[derive(Debug, Default)]
-pub struct FetchProgress {
+pub(crate) struct FetchProgress {
     phase: AtomicU8,
     done: AtomicUsize,
     total: AtomicUsize,
@@ -25,7 +25,7 @@ pub struct FetchProgress {
 
 impl FetchProgress {
     /// Returns what is being read, how much of it is done, and how much there is.
-    pub fn read(&self) -> (FetchPhase, usize, usize) {
+    pub(crate) fn read(&self) -> (FetchPhase, usize, usize) {
         let phase = match self.phase.load(Ordering::Relaxed) {
             0 => FetchPhase::Departments,
             1 => FetchPhase::Members,

@@ -10,7 +10,7 @@ const FINGERPRINT_VERSION: u8 = 1;
 
 /// Returns the fingerprint of a member's record: 32 hexadecimal digits, the same in every process.
 /// It differs if any field differs, including the order of memberships and the case of the userid.
-pub fn compute_fingerprint(person: &RemotePerson) -> String {
+pub(crate) fn compute_fingerprint(person: &RemotePerson) -> String {
     let mut hasher = FingerprintHasher(Hasher::new());
     hasher.0.update(&[FINGERPRINT_VERSION]);
     hasher.text(person.userid.as_str());

@@ -13,7 +13,7 @@ use crate::directory::{EntrySource, Membership, Person, PersonStatus};
 /// 2022 WeCom shows the last two only if the member consented). Memberships in local units are kept
 /// too, after WeCom's. Everything else follows WeCom; a local person who is recognised also keeps
 /// attributes that WeCom does not have.
-pub fn merge_person(reported: Person, old: &Person) -> MergedPerson {
+pub(crate) fn merge_person(reported: Person, old: &Person) -> MergedPerson {
     let mut person = reported;
     person.id = old.id.clone();
     keep_if_empty(&mut person.name, &old.name);
@@ -50,7 +50,7 @@ pub fn merge_person(reported: Person, old: &Person) -> MergedPerson {
 /// Returns the row of `old` after WeCom removed the person. The person left `now`, unless already
 /// left before. Only memberships in local units stay. The fingerprint is cleared, so that a return
 /// is compared in full.
-pub fn mark_left(old: &Person, now: Timestamp) -> MergedPerson {
+pub(crate) fn mark_left(old: &Person, now: Timestamp) -> MergedPerson {
     let mut person = old.clone();
     if old.status != PersonStatus::Left {
         person.status = PersonStatus::Left;

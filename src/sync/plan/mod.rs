@@ -1,6 +1,6 @@
 //! Plans what a run would change, without I/O: [`make_plan`].
 //!
-//! Persons are compared by fingerprint ([`compute_fingerprint`]), so that 100 000 unchanged ones
+//! Persons are compared by fingerprint ([`fingerprint`]), so that 100 000 unchanged ones
 //! cost no row. For those that differ, the rows are read afterwards in batches, and
 //! [`merge_person`] says what each becomes.
 //!
@@ -28,8 +28,7 @@ mod userid_changes;
 
 use std::collections::{HashMap, HashSet};
 
-pub use self::fingerprint::compute_fingerprint;
-pub use self::merge::{mark_left, merge_person};
+pub(crate) use self::merge::{mark_left, merge_person};
 
 use self::decisions::PersonDecisions;
 use self::persons::SortedMembers;
@@ -198,7 +197,7 @@ pub struct NewConflict {
 
 /// The new row of a changed person, and what changed in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MergedPerson {
+pub(crate) struct MergedPerson {
     pub person: Person,
     /// Whether anything but the fingerprint differs from the old row.
     pub changed: bool,

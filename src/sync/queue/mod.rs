@@ -7,14 +7,15 @@
 
 mod request;
 mod run;
-pub mod store;
+pub(crate) mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-pub use self::request::{SyncCause, SyncRequest, combine_requests};
+pub(crate) use self::request::combine_requests;
+pub use self::request::{SyncCause, SyncRequest};
 pub use self::run::{SyncRun, SyncRunEnd, SyncRunStatus};
 
 use super::progress::ProgressSnapshot;

@@ -51,7 +51,7 @@ pub struct SyncRequest {
 
 /// Combines a queued run and a new request into one that is at least as thorough as both, so that
 /// nobody gets less than they requested.
-pub const fn combine_requests(waiting: (SyncKind, bool), asked: (SyncKind, bool)) -> (SyncKind, bool) {
+pub(crate) const fn combine_requests(waiting: (SyncKind, bool), asked: (SyncKind, bool)) -> (SyncKind, bool) {
     let kind = match (waiting.0, asked.0) {
         (SyncKind::Update, SyncKind::Update) => SyncKind::Update,
         _ => SyncKind::Full,

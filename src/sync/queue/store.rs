@@ -248,7 +248,7 @@ pub(super) async fn renew_lease(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn end_run(
+pub(crate) async fn end_run(
     tx: &mut AnyConnection,
     id: &RunId,
     holder: &str,
@@ -290,7 +290,7 @@ pub(super) async fn requeue_run(tx: &mut AnyConnection, id: &RunId, holder: &str
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_run(db: &Db, corp: &CorpId, id: &RunId) -> sqlx::Result<Option<SyncRun>> {
+pub(crate) async fn find_run(db: &Db, corp: &CorpId, id: &RunId) -> sqlx::Result<Option<SyncRun>> {
     query_run(db.pool(), corp, id).await
 }
 
@@ -341,7 +341,7 @@ pub(super) async fn list_runs(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_latest_runs(db: &Db, corp: &CorpId, limit: i64) -> sqlx::Result<Vec<SyncRun>> {
+pub(crate) async fn list_latest_runs(db: &Db, corp: &CorpId, limit: i64) -> sqlx::Result<Vec<SyncRun>> {
     sqlx::query(concat!(
         columns!(),
         "WHERE corp_id = $1 AND dry_run = 0 AND status IN ('done', 'refused', 'failed') \
@@ -394,7 +394,7 @@ pub(in crate::sync) async fn is_under_way(tx: &mut AnyConnection, corp: &CorpId)
 ///
 /// # Errors
 /// If the database fails.
-pub async fn count_open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
+pub(crate) async fn count_open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
     sqlx::query("SELECT COUNT(*) FROM conflicts WHERE corp_id = $1 AND state = 'open'")
         .bind(corp.as_str())
         .fetch_one(db.pool())

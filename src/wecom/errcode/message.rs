@@ -7,7 +7,7 @@ use super::{
 
 /// Returns the texts of `code` for a refused message: as [`explain_errcode`], in words about
 /// messages instead of sign-in.
-pub fn explain_message_errcode(code: i64) -> Option<ErrcodeText> {
+pub(crate) fn explain_message_errcode(code: i64) -> Option<ErrcodeText> {
     let (zh, en, remedy_zh, remedy_en, console) = match code {
         40003 | 46004 | 60111 | 301_021 => (
             "收件人的 userid 不存在、已离职，或不在应用的可见范围内；企业微信不作区分。",

@@ -8,13 +8,13 @@
 mod message;
 mod table;
 
-pub use self::message::explain_message_errcode;
-pub use self::table::{ErrorFamily, SendRefusal};
+pub(crate) use self::message::explain_message_errcode;
+pub(crate) use self::table::{ErrorFamily, SendRefusal};
 pub(super) use self::table::{misses_recipient, needs_back_off, refuses_token};
 
 /// The texts of an errcode, for an administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ErrcodeText {
+pub(crate) struct ErrcodeText {
     pub zh: &'static str,
     pub en: &'static str,
     pub remedy_zh: &'static str,
@@ -36,7 +36,7 @@ const CALLBACK_PAGE: &str = "「应用管理 → 应用 → 接收消息」";
 
 /// Returns the texts of `code`; `None` for errcodes that nobody meets at sign-in, in `doctor` or
 /// with a message.
-pub fn explain_errcode(code: i64) -> Option<ErrcodeText> {
+pub(crate) fn explain_errcode(code: i64) -> Option<ErrcodeText> {
     let (zh, en, remedy_zh, remedy_en, console) = match code {
         -1 | 6000 => (
             "企业微信系统繁忙。",

@@ -30,7 +30,7 @@ pub enum ErrorFamily {
 
 /// What a sender can do about a refusal of `message/send` (document 90313).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SendRefusal {
+pub(crate) enum SendRefusal {
     /// WeCom is busy (−1, 6000): repeat the call a little later.
     Retry,
     /// Too many calls at the same time (45033): repeat it with fewer calls in parallel.
@@ -181,7 +181,7 @@ impl ErrorFamily {
 
 impl SendRefusal {
     /// Returns what can be done about this errcode of `message/send` itself.
-    pub const fn from_errcode(code: i64) -> Self {
+    pub(crate) const fn from_errcode(code: i64) -> Self {
         classify_errcode(code).send_refusal
     }
 }

@@ -16,7 +16,7 @@ const UPLOAD_API: &str = "media/upload";
 
 /// How long WeCom keeps an uploaded file, from [`UploadedMedia::created_at`]; afterwards its id is
 /// refused with 40007.
-pub const MEDIA_LIFETIME: Duration = Duration::from_secs(3 * 86_400);
+pub(crate) const MEDIA_LIFETIME: Duration = Duration::from_secs(3 * 86_400);
 
 /// The kind of an upload. Each kind of message takes ids of its own kind only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

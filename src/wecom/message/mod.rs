@@ -77,7 +77,7 @@ impl SendRefusal {
     /// WeCom did not answer, or not readably.
     ///
     /// What stops a token stops every message, also if the code is unknown.
-    pub fn from_error(error: &WecomError) -> Option<Self> {
+    pub(crate) fn from_error(error: &WecomError) -> Option<Self> {
         match error {
             WecomError::Refused(refusal) => Some(Self::from_refusal(refusal)),
             WecomError::BackingOff { cause, .. } => Some(Self::from_refusal(cause)),

@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gongpai::app::App;
-use gongpai::base::clock::{Clock, Timestamp};
-use gongpai::config::{Config, ConfigSources, ListenAddress};
 use gongpai::simulator::{RunningSimulator, Simulator};
-use gongpai::supervisor::Supervisor;
-use gongpai::supervisor::listen::Listener;
-use gongpai::sync::fetch::FetchPace;
+use gongpai::testing::app::App;
+use gongpai::testing::base::clock::{Clock, Timestamp};
+use gongpai::testing::config::{Config, ConfigSources, ListenAddress};
+use gongpai::testing::supervisor::Supervisor;
+use gongpai::testing::supervisor::listen::Listener;
+use gongpai::testing::sync::fetch::FetchPace;
 use sqlx::Row as _;
 use toml::{Table, Value};
 use url::Url;
@@ -270,7 +270,7 @@ where
 /// Returns the usual configuration with the tables and keys of `more`.
 pub(crate) fn configuration(wecom: &RunningSimulator, database: &TestDatabase, more: &str) -> String {
     let world = wecom.world();
-    let hash = gongpai::base::secret::sha256_hex(API_SECRET);
+    let hash = gongpai::testing::base::secret::sha256_hex(API_SECRET);
     let url = wecom.url();
     let url = url.trim_end_matches('/');
     let usual = format!(

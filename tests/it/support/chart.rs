@@ -1,12 +1,12 @@
 //! An organisation written straight to the tables: departments, members and tags as a test wants
 //! them, without a WeCom.
 
-use gongpai::base::clock::Timestamp;
-use gongpai::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
-use gongpai::db::Db;
-use gongpai::db::feed::{FeedKind, FeedTransaction};
-use gongpai::directory::row::{OPEN_UNTIL, format_memberships, to_json};
-use gongpai::directory::{EntrySource, Membership, Person, PersonDetails, PersonStatus, Tag, Unit};
+use gongpai::testing::base::clock::Timestamp;
+use gongpai::testing::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
+use gongpai::testing::db::Db;
+use gongpai::testing::db::feed::{FeedKind, FeedTransaction};
+use gongpai::testing::directory::row::{OPEN_UNTIL, format_memberships, to_json};
+use gongpai::testing::directory::{EntrySource, Membership, Person, PersonDetails, PersonStatus, Tag, Unit};
 use sqlx::Row as _;
 
 use super::app::TestApp;

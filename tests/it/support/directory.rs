@@ -3,13 +3,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gongpai::audit::{self, AuditRow};
-use gongpai::base::clock::Timestamp;
-use gongpai::base::id::UserId;
-use gongpai::base::secret::sha256_hex;
-use gongpai::directory::listing::{self, DirectoryChange, Feed};
-use gongpai::directory::{self, Person};
-use gongpai::session::store::{SessionRow, list_living};
+use gongpai::testing::audit::{self, AuditRow};
+use gongpai::testing::base::clock::Timestamp;
+use gongpai::testing::base::id::UserId;
+use gongpai::testing::base::secret::sha256_hex;
+use gongpai::testing::directory::listing::{self, DirectoryChange, Feed};
+use gongpai::testing::directory::{self, Person};
+use gongpai::testing::session::store::{SessionRow, list_living};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ pub(crate) async fn execute_sql(t: &TestApp, statement: &str) {
 /// Inserts a department of WeCom's as a run leaves it, and returns our id.
 pub(crate) async fn insert_department(t: &TestApp, number: u32, name: &str, parent: Option<u32>) -> String {
     let corp = &t.app.config.wecom.corp_id;
-    let id = |number| gongpai::base::id::UnitId::from_department(corp, number);
+    let id = |number| gongpai::testing::base::id::UnitId::from_department(corp, number);
     let above = parent.map_or("NULL".to_owned(), |parent| format!("'{}'", id(parent)));
     execute_sql(
         t,

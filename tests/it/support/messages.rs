@@ -1,10 +1,10 @@
 //! Rows of messages, as acceptance and delivery leave them.
 
-use gongpai::audit::AuditRow;
-use gongpai::audit::store::list_rows;
-use gongpai::base::clock::Timestamp;
-use gongpai::base::id::CorpId;
-use gongpai::db::Db;
+use gongpai::testing::audit::AuditRow;
+use gongpai::testing::audit::store::list_rows;
+use gongpai::testing::base::clock::Timestamp;
+use gongpai::testing::base::id::CorpId;
+use gongpai::testing::db::Db;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use gongpai::app::{message_settings, open_database, session_settings, wecom_settings};
-use gongpai::base::clock::Timestamp;
-use gongpai::base::id::{ClientId, CorpId, MessageId, PersonId, TagId, UnitId, UserId};
-use gongpai::config::{Config, ConfigSources, load_root_secret};
-use gongpai::db::Db;
-use gongpai::directory::chart::Chart;
-use gongpai::directory::store::{ensure_chart, load_chart};
-use gongpai::message::accept::Sender;
-use gongpai::message::content::{MessageRequest, RequestedRecipients, body_hash};
-use gongpai::message::{DeliveryCounts, MessageKind, MessageTargets, Messages};
-use gongpai::session::Sessions;
-use gongpai::wecom::WecomClient;
+use gongpai::testing::app::{message_settings, open_database, session_settings, wecom_settings};
+use gongpai::testing::base::clock::Timestamp;
+use gongpai::testing::base::id::{ClientId, CorpId, MessageId, PersonId, TagId, UnitId, UserId};
+use gongpai::testing::config::{Config, ConfigSources, load_root_secret};
+use gongpai::testing::db::Db;
+use gongpai::testing::directory::chart::Chart;
+use gongpai::testing::directory::store::{ensure_chart, load_chart};
+use gongpai::testing::message::accept::Sender;
+use gongpai::testing::message::content::{MessageRequest, RequestedRecipients, body_hash};
+use gongpai::testing::message::{DeliveryCounts, MessageKind, MessageTargets, Messages};
+use gongpai::testing::session::Sessions;
+use gongpai::testing::wecom::WecomClient;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
 

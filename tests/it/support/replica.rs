@@ -1,16 +1,16 @@
 //! Replicas that only synchronise. Nothing happens by itself, so that a test decides what does.
 
-use gongpai::app::{open_database, sync_settings, wecom_settings};
-use gongpai::base::clock::{Clock, Timestamp};
-use gongpai::base::id::RunId;
-use gongpai::config::{Config, ConfigSources};
-use gongpai::db::Db;
-use gongpai::directory::store::ensure_chart;
 use gongpai::simulator::{RunningSimulator, Simulator};
-use gongpai::sync::SyncService;
-use gongpai::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunEnd, SyncRunStatus};
-use gongpai::sync::remote::SyncKind;
-use gongpai::wecom::WecomClient;
+use gongpai::testing::app::{open_database, sync_settings, wecom_settings};
+use gongpai::testing::base::clock::{Clock, Timestamp};
+use gongpai::testing::base::id::RunId;
+use gongpai::testing::config::{Config, ConfigSources};
+use gongpai::testing::db::Db;
+use gongpai::testing::directory::store::ensure_chart;
+use gongpai::testing::sync::SyncService;
+use gongpai::testing::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunEnd, SyncRunStatus};
+use gongpai::testing::sync::remote::SyncKind;
+use gongpai::testing::wecom::WecomClient;
 
 use super::app::configuration;
 use super::database::TestDatabase;

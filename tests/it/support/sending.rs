@@ -1,6 +1,6 @@
 //! Messages as applications send them.
 
-use gongpai::base::secret::sha256_hex;
+use gongpai::testing::base::secret::sha256_hex;
 use reqwest::Method;
 use serde_json::{Value, json};
 

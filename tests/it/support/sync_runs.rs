@@ -1,7 +1,7 @@
 //! The rows of `sync_runs`. They name the process that works on a run, which no public function
 //! does.
 
-use gongpai::db::Db;
+use gongpai::testing::db::Db;
 use sqlx::Row as _;
 
 /// A row of `sync_runs`.

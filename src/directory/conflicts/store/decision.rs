@@ -13,7 +13,7 @@ use crate::directory::edit::store as edit;
 
 /// A conflict whose persons are locked until the change commits.
 #[derive(Debug)]
-pub struct HeldConflict {
+pub(crate) struct HeldConflict {
     conflict: Conflict,
     flagged: Person,
     /// The person that the flagged one is; `None` if they are two.
@@ -22,12 +22,12 @@ pub struct HeldConflict {
 
 impl HeldConflict {
     /// Returns the flagged person.
-    pub const fn flagged(&self) -> &Person {
+    pub(crate) const fn flagged(&self) -> &Person {
         &self.flagged
     }
 
     /// Returns the text for the audit trail.
-    pub fn audit_detail(&self) -> String {
+    pub(crate) fn audit_detail(&self) -> String {
         let (id, flagged) = (&self.conflict.id, &self.flagged.id);
         match &self.kept {
             Some(kept) => {
@@ -38,7 +38,7 @@ impl HeldConflict {
     }
 
     /// Returns the id of the flagged person from now on.
-    pub fn resulting_person(&self) -> &PersonId {
+    pub(crate) fn resulting_person(&self) -> &PersonId {
         self.kept.as_ref().map_or(&self.flagged.id, |kept| &kept.id)
     }
 
@@ -46,7 +46,7 @@ impl HeldConflict {
     /// one.
     ///
     /// Whoever was signed in as a person who left is not signed in again by a decision.
-    pub fn persons_to_sign_out(&self) -> impl Iterator<Item = &PersonId> {
+    pub(crate) fn persons_to_sign_out(&self) -> impl Iterator<Item = &PersonId> {
         self.kept.iter().flat_map(|kept| [&self.flagged.id, &kept.id])
     }
 }
@@ -56,7 +56,7 @@ impl HeldConflict {
 ///
 /// # Errors
 /// [`ResolveError`].
-pub async fn hold_conflict(
+pub(crate) async fn hold_conflict(
     change: &mut FeedTransaction,
     id: &ConflictId,
     person: Option<&PersonId>,
@@ -100,7 +100,7 @@ pub async fn hold_conflict(
 ///
 /// # Errors
 /// [`ResolveError`]; the change must not be committed then.
-pub async fn close_conflict(
+pub(crate) async fn close_conflict(
     change: &mut FeedTransaction,
     question: &HeldConflict,
 ) -> Result<ConflictOutcome, ResolveError> {

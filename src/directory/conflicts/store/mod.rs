@@ -15,14 +15,19 @@ use crate::db::feed::FeedTransaction;
 use crate::directory;
 use crate::directory::row::{self, published};
 
-pub use decision::{HeldConflict, close_conflict, hold_conflict};
+pub(crate) use decision::{close_conflict, hold_conflict};
 
 /// Returns up to `limit` open conflicts after the id `after`, oldest first; only those about
 /// published persons.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_open(db: &Db, corp: &CorpId, after: &str, limit: i64) -> sqlx::Result<Vec<Conflict>> {
+pub(crate) async fn list_open(
+    db: &Db,
+    corp: &CorpId,
+    after: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Conflict>> {
     sqlx::query(concat!(
         "SELECT k.id, k.kind, k.person_id, k.candidates, k.created_at \
          FROM conflicts k JOIN person_rows v ON v.person_id = k.person_id ",
@@ -43,7 +48,7 @@ pub async fn list_open(db: &Db, corp: &CorpId, after: &str, limit: i64) -> sqlx:
 ///
 /// # Errors
 /// If the database fails.
-pub async fn load_details(
+pub(crate) async fn load_details(
     db: &Db,
     corp: &CorpId,
     conflicts: Vec<Conflict>,
@@ -111,7 +116,7 @@ async fn set_state(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn forget_person(change: &mut FeedTransaction, person: &PersonId) -> sqlx::Result<()> {
+pub(crate) async fn forget_person(change: &mut FeedTransaction, person: &PersonId) -> sqlx::Result<()> {
     replace_candidate(change, person, None).await
 }
 

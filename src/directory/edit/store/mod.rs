@@ -16,19 +16,21 @@ use crate::directory::chart::Chart;
 use crate::directory::row::{self, OPEN_UNTIL};
 use crate::directory::{EntrySource, Person};
 
-pub use persons::{create_person, delete_person, remove_person, update_member, update_person, write_person};
-pub use units::{create_unit, delete_unit, update_unit};
+pub(crate) use persons::{
+    create_person, delete_person, remove_person, update_member, update_person, write_person,
+};
+pub(crate) use units::{create_unit, delete_unit, update_unit};
 
 /// The published chart, locked until the change commits.
 #[derive(Debug)]
-pub struct EditContext {
+pub(crate) struct EditContext {
     chart: Chart,
     announced: bool,
 }
 
 impl EditContext {
     /// Returns the units, with everything that this change has written so far.
-    pub const fn chart(&self) -> &Chart {
+    pub(crate) const fn chart(&self) -> &Chart {
         &self.chart
     }
 
@@ -45,7 +47,7 @@ impl EditContext {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn open_context(change: &mut FeedTransaction) -> sqlx::Result<EditContext> {
+pub(crate) async fn open_context(change: &mut FeedTransaction) -> sqlx::Result<EditContext> {
     let corp = change.corp().clone();
     let version: i64 =
         sqlx::query("UPDATE charts SET version = version WHERE corp_id = $1 RETURNING version")
@@ -69,7 +71,7 @@ pub async fn open_context(change: &mut FeedTransaction) -> sqlx::Result<EditCont
 /// A person that is locked until the change commits. A sign-in or a run that writes the same person
 /// waits for that.
 #[derive(Debug)]
-pub struct HeldPerson {
+pub(crate) struct HeldPerson {
     /// The present row.
     pub person: Person,
     /// The userid the person has from now on.
@@ -81,7 +83,7 @@ pub struct HeldPerson {
 ///
 /// # Errors
 /// [`EditError::Invalid`] or [`EditError::UseridTaken`] for that userid, or if the database fails.
-pub async fn hold_person(
+pub(crate) async fn hold_person(
     change: &mut FeedTransaction,
     id: &PersonId,
     userid: Option<&UserId>,
@@ -151,7 +153,7 @@ async fn userid_conflict(change: &mut FeedTransaction, userid: &UserId) -> sqlx:
 
 /// A userid that nobody else can get until the change commits, and the id of the future person.
 #[derive(Debug)]
-pub struct ReservedUserid {
+pub(crate) struct ReservedUserid {
     id: PersonId,
     userid: UserId,
 }
@@ -160,7 +162,7 @@ pub struct ReservedUserid {
 ///
 /// # Errors
 /// [`EditError::Invalid`], [`EditError::UseridTaken`], [`EditError::Busy`], or if the database fails.
-pub async fn reserve_userid(
+pub(crate) async fn reserve_userid(
     change: &mut FeedTransaction,
     userid: &UserId,
 ) -> Result<ReservedUserid, EditError> {
@@ -188,7 +190,7 @@ pub async fn reserve_userid(
 ///
 /// # Errors
 /// That, or if the database fails.
-pub async fn refuse_if_staged(
+pub(crate) async fn refuse_if_staged(
     change: &mut FeedTransaction,
     context: &EditContext,
     id: &PersonId,

@@ -13,7 +13,7 @@ use crate::directory::{EntrySource, Person};
 ///
 /// # Errors
 /// [`EditError`]; then the change must not be committed.
-pub async fn create_person(
+pub(crate) async fn create_person(
     change: &mut FeedTransaction,
     context: &EditContext,
     reserved: ReservedUserid,
@@ -59,7 +59,7 @@ fn check_same_userid(userid: &UserId, identity: &UserId) -> Result<(), EditError
 ///
 /// # Errors
 /// [`EditError`]; then the change must not be committed.
-pub async fn update_person(
+pub(crate) async fn update_person(
     change: &mut FeedTransaction,
     context: &EditContext,
     held: &HeldPerson,
@@ -89,7 +89,7 @@ pub async fn update_person(
 ///
 /// # Errors
 /// [`EditError`]; nothing has been written.
-pub async fn update_member(
+pub(crate) async fn update_member(
     change: &mut FeedTransaction,
     context: &EditContext,
     held: &HeldPerson,
@@ -119,7 +119,7 @@ pub async fn update_member(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn write_person(
+pub(crate) async fn write_person(
     change: &mut FeedTransaction,
     context: &EditContext,
     person: &Person,
@@ -152,7 +152,7 @@ pub async fn write_person(
 ///
 /// # Errors
 /// [`EditError`]; nothing has been written.
-pub async fn delete_person(
+pub(crate) async fn delete_person(
     change: &mut FeedTransaction,
     context: &EditContext,
     held: &HeldPerson,
@@ -172,7 +172,7 @@ pub async fn delete_person(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn remove_person(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
+pub(crate) async fn remove_person(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM person_rows WHERE person_id = $1")
         .bind(id.as_str())
         .execute(change.tx())

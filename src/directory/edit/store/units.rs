@@ -14,7 +14,7 @@ use crate::directory::row::{self, OPEN_UNTIL};
 ///
 /// # Errors
 /// [`EditError`]; nothing has been written.
-pub async fn create_unit(
+pub(crate) async fn create_unit(
     change: &mut FeedTransaction,
     context: &mut EditContext,
     input: UnitInput,
@@ -43,7 +43,7 @@ pub async fn create_unit(
 ///
 /// # Errors
 /// [`EditError`]; nothing has been written.
-pub async fn update_unit(
+pub(crate) async fn update_unit(
     change: &mut FeedTransaction,
     context: &mut EditContext,
     id: &UnitId,
@@ -88,7 +88,7 @@ fn publish_unit(
 ///
 /// # Errors
 /// [`EditError`]; nothing has been written.
-pub async fn delete_unit(
+pub(crate) async fn delete_unit(
     change: &mut FeedTransaction,
     context: &mut EditContext,
     id: &UnitId,

@@ -18,7 +18,7 @@ use crate::message::{Messages, store as shared};
 use crate::wecom::SendRefusal;
 
 /// How long WeCom takes a message back (document 94867).
-pub const RECALL_WINDOW: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const RECALL_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 /// A call whose recall this process has leased.
 #[derive(Debug, Clone)]

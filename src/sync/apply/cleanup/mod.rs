@@ -162,7 +162,7 @@ pub async fn delete_changes_before(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_closed_conflicts_before(
+pub(crate) async fn delete_closed_conflicts_before(
     db: &Db,
     corp: &CorpId,
     before: Timestamp,

@@ -1,5 +1,6 @@
 //! Tests: how members become persons.
 
+use super::super::fingerprint::compute_fingerprint;
 use super::*;
 
 #[test]
