@@ -86,7 +86,7 @@ pub(crate) fn read_reference() -> Reference {
 
 /// The lines as paragraphs; an empty line separates two.
 fn paragraphs(lines: &[String]) -> Vec<String> {
-    let split = lines.split(|line| line.is_empty()).filter(|part| !part.is_empty());
+    let split = lines.split(String::is_empty).filter(|part| !part.is_empty());
     split.map(|part| part.join(" ")).collect()
 }
 

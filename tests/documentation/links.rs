@@ -34,9 +34,7 @@ fn every_link_of_a_document_leads_somewhere() {
     let mut findings = Vec::new();
     for document in &documents {
         for event in parse_markdown(&document.text) {
-            let (Event::Start(Tag::Link { dest_url, .. }) | Event::Start(Tag::Image { dest_url, .. })) =
-                &event
-            else {
+            let Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) = &event else {
                 continue;
             };
             if let Some(complaint) = complaint(document, dest_url, &known) {

@@ -9,6 +9,8 @@
 //! GONGPAI_UPDATE_DOCS=1 cargo test --test documentation
 //! ```
 
+#![expect(clippy::panic, clippy::expect_used, reason = "all of it is a test")]
+
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
