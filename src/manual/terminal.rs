@@ -394,8 +394,8 @@ mod tests {
         let source = "| 键 | 说明 |\n|---|---|\n| `a` | 一二三四五六七八九十，一二三 |\n| `bc` | 短 |\n";
         let want = "\x20 键    说明\n\
                     \x20 ----  ------------------\n\
-                    \x20 `a`   一二三四五六七八\n\
-                    \x20       九十，一二三\n\n\
+                    \x20 `a`   一二三四五六七八九\n\
+                    \x20       十，一二三\n\n\
                     \x20 `bc`  短\n";
         assert_eq!(rendered(Language::Zh, source, 26), want);
         assert!(rendered(Language::Zh, source, 60).contains("  `a`   一二三四五六七八九十，一二三\n"));
