@@ -97,7 +97,7 @@ pub async fn resolve_conflict(
     match closed.context("nothing was changed")? {
         ConflictOutcome::Merged => writeln!(out, "they are one person now; both are signed out")?,
         ConflictOutcome::Separate | ConflictOutcome::Gone => {
-            writeln!(out, "they are two persons; nobody asks again")?
+            writeln!(out, "they are two persons; nobody asks again")?;
         }
     }
     Ok(())

@@ -53,7 +53,7 @@ pub async fn run_command(args: CommandLine, out: &mut (dyn Write + Send)) -> any
             writeln!(out, "{}", snippet::SYSTEMD_UNIT.trim_end())?;
         }
         Command::Snippet { command } => {
-            writeln!(out, "{}", render_snippet(&load_config(&sources)?, command)?.trim_end())?
+            writeln!(out, "{}", render_snippet(&load_config(&sources)?, command)?.trim_end())?;
         }
         Command::Sessions { command: SessionsCommand::List { user, json, .. } } => {
             sessions::list_sessions(&load_config(&sources)?, &clock, user.as_deref(), json, out).await?;
@@ -102,7 +102,7 @@ pub async fn run_command(args: CommandLine, out: &mut (dyn Write + Send)) -> any
                 .map(CommandOutcome::from_success);
         }
         Command::Key { command: KeyCommand::Rotate } => {
-            key::rotate_key(&load_config(&sources)?, clock, out).await?
+            key::rotate_key(&load_config(&sources)?, clock, out).await?;
         }
     }
     out.flush()?;

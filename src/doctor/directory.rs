@@ -122,7 +122,7 @@ pub(super) async fn check_directory(subject: &DoctorSubject, usable: UsableSecre
         Ok(Some(company)) => findings.push(company.finding()),
         Ok(None) => findings.push(range_finding(&visible, &seen)),
         Err(error) => {
-            findings.extend([unread_finding(SecretKind::Contacts, &error), range_finding(&visible, &seen)])
+            findings.extend([unread_finding(SecretKind::Contacts, &error), range_finding(&visible, &seen)]);
         }
     }
     findings.push(fields_finding(&seen));

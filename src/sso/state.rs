@@ -55,12 +55,12 @@ impl AttemptId {
     }
 
     /// Returns the id as the attempts table stores it, in lower-case hex.
-    pub(crate) fn to_hex(&self) -> String {
+    pub(crate) fn to_hex(self) -> String {
         hex::encode(self.0)
     }
 
     /// Returns the eight characters that the cookie's name contains.
-    pub(crate) fn short(&self) -> String {
+    pub(crate) fn short(self) -> String {
         self.to_hex().chars().take(8).collect()
     }
 }

@@ -96,7 +96,7 @@ const FIXTURES: &[(&str, FixtureCheck)] = &[
     ("get_jsapi_ticket.json", assert_success),
     ("getcallbackip.json", assert_success),
     ("gettoken.json", |f| {
-        assert_eq!(super::token::read_token_answer(&read_fixture(f)), Some(("1234567890".len(), Some(7200))))
+        assert_eq!(super::token::read_token_answer(&read_fixture(f)), Some(("1234567890".len(), Some(7200))));
     }),
     ("getuserinfo_external.json", |f| assert_eq!(read_identity(f), CodeOwner::Outsider)),
     ("getuserinfo_linked_corp.json", |f| assert_eq!(read_identity(f), CodeOwner::LinkedCorp)),
@@ -106,7 +106,7 @@ const FIXTURES: &[(&str, FixtureCheck)] = &[
     }),
     ("getuserinfo_old_external.json", |f| assert_eq!(read_identity(f), CodeOwner::Outsider)),
     ("getuserinfo_old_member.json", |f| {
-        assert_eq!(read_identity(f), CodeOwner::Member(UserId::new("USERID")))
+        assert_eq!(read_identity(f), CodeOwner::Member(UserId::new("USERID")));
     }),
     ("getuserinfo_openid_only.json", |f| assert_eq!(read_identity(f), CodeOwner::Outsider)),
     ("message_send_partial.json", |f| {
@@ -117,19 +117,19 @@ const FIXTURES: &[(&str, FixtureCheck)] = &[
         );
     }),
     ("moco_gettoken.json", |f| {
-        assert_eq!(super::token::read_token_answer(&read_fixture(f)), Some((214, Some(7200))))
+        assert_eq!(super::token::read_token_answer(&read_fixture(f)), Some((214, Some(7200))));
     }),
     ("moco_linkedcorp_message_send.json", |f| assert_eq!(read_success::<SentMessage>(f).msgid, None)),
     ("moco_message_send.json", |f| assert!(read_success::<SentMessage>(f).invaliduser.is_empty())),
     ("odd_control_char.json", |f| assert_eq!(read_member(f).name, "张 三")),
     ("odd_errcode_string.json", |f| {
-        assert_eq!(read_member(f).memberships[0].department, DepartmentId::Own(2))
+        assert_eq!(read_member(f).memberships[0].department, DepartmentId::Own(2));
     }),
     ("odd_html_502.txt", |f| {
-        assert_eq!(WecomAnswer::parse(read_fixture(f)).unwrap_err(), UnreadableReason::Html)
+        assert_eq!(WecomAnswer::parse(read_fixture(f)).unwrap_err(), UnreadableReason::Html);
     }),
     ("odd_null_fields.json", |f| {
-        assert!(read_member(f).memberships.is_empty() && read_member(f).mobile.is_none())
+        assert!(read_member(f).memberships.is_empty() && read_member(f).mobile.is_none());
     }),
     ("odd_utf8_bom.json", |f| assert_eq!(read_member(f).userid.as_str(), "zhangsan")),
     ("service_get_login_info.json", assert_success),
@@ -178,7 +178,7 @@ const FIXTURES: &[(&str, FixtureCheck)] = &[
         assert_eq!(list[0].memberships[1].department, DepartmentId::Linked("LINKEDID/2".to_owned()));
     }),
     ("user_simplelist.json", |f| {
-        assert_eq!(unbroken_items(read_success::<MemberNameList>(f).userlist)[0].name, "李四")
+        assert_eq!(unbroken_items(read_success::<MemberNameList>(f).userlist)[0].name, "李四");
     }),
 ];
 

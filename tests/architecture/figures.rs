@@ -18,7 +18,6 @@ const SHORT_COMMENT_WORDS: usize = 3;
 
 #[test]
 #[ignore = "prints figures and checks nothing"]
-#[expect(clippy::print_stdout, reason = "the figures are what it is for")]
 fn vocabulary_figures() {
     let folder = std::env::var_os("GONGPAI_FIGURES_OF").map_or_else(root, PathBuf::from);
     let sources = sources_below(&folder);

@@ -36,7 +36,7 @@ fn visit_values<'a>(value: &'a Value, at: &str, visit: &mut impl FnMut(&str, &'a
     visit(at, value);
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(key, value)| visit_values(value, &format!("{at}/{key}"), visit))
+            map.iter().for_each(|(key, value)| visit_values(value, &format!("{at}/{key}"), visit));
         }
         Value::Array(list) => {
             list.iter().enumerate().for_each(|(n, value)| visit_values(value, &format!("{at}/{n}"), visit));

@@ -79,7 +79,7 @@ impl LogLine<'_> {
         match (response.status().is_server_error(), report.code.row().kind) {
             (false, _) => line!(info),
             (true, FailureKind::Trouble) if response.status() != StatusCode::INTERNAL_SERVER_ERROR => {
-                line!(warn)
+                line!(warn);
             }
             (true, _) => line!(error),
         }

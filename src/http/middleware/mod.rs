@@ -275,7 +275,7 @@ impl FailureResponder {
     fn failure(&self, pages: &PageRenderer, code: Code) -> Response {
         let failure = Failure { retry: Some("/".to_owned()), ..Failure::new(code) };
         if self.wants_json {
-            pages.problem(&self.view, &failure)
+            PageRenderer::problem(&self.view, &failure)
         } else {
             pages.failure(&self.view, &failure)
         }

@@ -63,11 +63,11 @@ impl PageRenderer {
     /// Renders the page of `failure`, or for a program ([`Failure::wants_json`]) the problem
     /// document with the same content.
     pub fn answer(&self, view: &PageContext, failure: &Failure, headers: &HeaderMap) -> Response {
-        if Failure::wants_json(headers) { self.problem(view, failure) } else { self.failure(view, failure) }
+        if Failure::wants_json(headers) { Self::problem(view, failure) } else { self.failure(view, failure) }
     }
 
     /// Makes the problem document of `failure`, which says no more than its page.
-    pub fn problem(&self, view: &PageContext, failure: &Failure) -> Response {
+    pub fn problem(view: &PageContext, failure: &Failure) -> Response {
         let mut problem = Problem::new(failure.code, &view.request_id).with_report(failure.report());
         if let Some(after) = failure.retry_after {
             problem = problem.with_retry_after(after);

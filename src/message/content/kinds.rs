@@ -32,7 +32,7 @@ pub(super) fn read_content(
         MessageKind::News => object.list("articles", (1, 8), reader, read_article),
         MessageKind::TemplateCard => card::read_card(object, reader),
         MessageKind::Image | MessageKind::File => {
-            object.id("media_id", Required, Bytes(MAX_MEDIA_ID_BYTES), reader)
+            object.id("media_id", Required, Bytes(MAX_MEDIA_ID_BYTES), reader);
         }
     })
 }

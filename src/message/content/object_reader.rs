@@ -143,7 +143,7 @@ impl ObjectReader {
     ) -> Option<String> {
         match self.take(name) {
             Some(Value::String(text)) if text.contains('\0') => {
-                errors.add(self.path_of(name), "contains a NUL")
+                errors.add(self.path_of(name), "contains a NUL");
             }
             Some(Value::String(text)) => return Some(text),
             Some(_) => errors.add(self.path_of(name), "is no text"),

@@ -200,10 +200,10 @@ impl Fetcher {
                 Ok(read) => break read,
                 Err(FetchStop::Failed(error)) => return Err(error),
                 Err(FetchStop::IdsOnly) => {
-                    way = self.remember_access(ContactsAccess::IdsOnly(self.clock.now()), &mut run)
+                    way = self.remember_access(ContactsAccess::IdsOnly(self.clock.now()), &mut run);
                 }
                 Err(FetchStop::AppSecret) => {
-                    way = self.remember_access(ContactsAccess::AppSecret(self.clock.now()), &mut run)
+                    way = self.remember_access(ContactsAccess::AppSecret(self.clock.now()), &mut run);
                 }
             }
         };

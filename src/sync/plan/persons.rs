@@ -96,7 +96,7 @@ impl<'a> SortedMembers<'a> {
                     sorted.joiners.push(Joiner { record, fingerprint, holder: Some(known) });
                 }
                 Some(known) if is_unchanged(known, &record, &fingerprint, chart) => {
-                    sorted.staying.push(known)
+                    sorted.staying.push(known);
                 }
                 Some(known) => {
                     sorted.changed.push((

@@ -78,7 +78,7 @@ impl SyncQueue {
                 // Another request or claim came first: look again.
                 Ok(None) if attempts < MAX_QUEUE_ATTEMPTS => tx.rollback().await?,
                 Err(error) if attempts < MAX_QUEUE_ATTEMPTS && is_unique_violation(&error) => {
-                    tx.rollback().await?
+                    tx.rollback().await?;
                 }
                 Ok(None) => return Err(sqlx::Error::RowNotFound),
                 Err(error) => return Err(error),
@@ -231,7 +231,7 @@ impl SyncQueue {
                 // Another request or claim came first: look again.
                 Ok(false) if attempts < MAX_QUEUE_ATTEMPTS => tx.rollback().await?,
                 Err(error) if attempts < MAX_QUEUE_ATTEMPTS && is_unique_violation(&error) => {
-                    tx.rollback().await?
+                    tx.rollback().await?;
                 }
                 Ok(false) => return Err(sqlx::Error::RowNotFound),
                 Err(error) => return Err(error),

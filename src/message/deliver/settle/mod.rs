@@ -53,7 +53,7 @@ fn next_send_window(
         None => {}
         // Halved at once, and raised again one by one.
         Some(SendObstacle::TooManyCalls) => {
-            next.max_concurrent_calls = (window.max_concurrent_calls / 2).max(1)
+            next.max_concurrent_calls = (window.max_concurrent_calls / 2).max(1);
         }
         // Calls that fail together hold the window once.
         Some(_) if window.is_held(now) => {}

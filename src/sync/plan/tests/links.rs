@@ -11,7 +11,7 @@ fn member_with_mobile(userid: &str, mobile: &str) -> RemotePerson {
 
 fn add_local_person_with_mobile(model: &mut DirectoryModel, userid: &str, mobile: &str) -> PersonId {
     model.add_local_person(userid, |p| {
-        (p.name, p.details.mobile) = (MOBILE_OWNER_NAME.to_owned(), mobile.to_owned())
+        (p.name, p.details.mobile) = (MOBILE_OWNER_NAME.to_owned(), mobile.to_owned());
     })
 }
 

@@ -109,10 +109,10 @@ impl DirectoryModel {
         for change in &plan.tags {
             match change {
                 PlannedTagChange::Create(tag) => {
-                    assert!(self.tags.insert(tag.id.clone(), tag.clone()).is_none())
+                    assert!(self.tags.insert(tag.id.clone(), tag.clone()).is_none());
                 }
                 PlannedTagChange::Update(tag) => {
-                    assert!(self.tags.insert(tag.id.clone(), tag.clone()).is_some())
+                    assert!(self.tags.insert(tag.id.clone(), tag.clone()).is_some());
                 }
                 PlannedTagChange::Remove(id) => assert!(self.tags.remove(id).is_some()),
             }
