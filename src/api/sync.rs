@@ -83,7 +83,7 @@ struct RunSchema {
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "it describes a run's status in the document")]
 enum RunStatusSchema {
-    QueuedRunSchema,
+    Queued,
     Running,
     Done,
     Refused,
@@ -171,7 +171,7 @@ pub(super) async fn list_runs(
 /// One run.
 #[utoipa::path(
     get, path = "/api/v1/directory/sync/{run_id}", operation_id = "get_sync", tag = "directory",
-    params(("run_id" = String, Path, description = "As the call that params for it answered.")),
+    params(("run_id" = String, Path, description = "As the call that asked for it answered.")),
     responses((status = 200, body = RunSchema), (status = 304), (status = 404)),
     security(("basic" = ["directory:read"])),
 )]
