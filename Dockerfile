@@ -14,8 +14,8 @@ WORKDIR /build
 # The dependencies alone, so that this layer is built again only when the lock file changes: an empty program
 # and an empty library stand in for ours.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/architecture tests/it tests/bench \
- && for file in src/lib.rs tests/architecture/main.rs tests/it/main.rs; do : > "$file"; done \
+RUN mkdir -p src tests/architecture tests/documentation tests/it tests/bench \
+ && for file in src/lib.rs tests/architecture/main.rs tests/documentation/main.rs tests/it/main.rs; do : > "$file"; done \
  && for file in src/main.rs $(sed -n 's/^path = "\(src\/bin\/.*\)"$/\1/p' Cargo.toml) tests/bench/gate.rs; \
     do mkdir -p "$(dirname "$file")" && echo 'fn main() {}' > "$file"; done \
  && cargo build --release --locked --bin gongpai \
