@@ -43,7 +43,7 @@ ENV GONGPAI_DEFAULT__DATA_DIR=/data \
 USER 10001:10001
 WORKDIR /etc/gongpai
 VOLUME /data
-# 8080 for the proxy; 9090 (/healthz /readyz /metrics) for the orchestrator, which asks it instead of a HEALTHCHECK.
+# 8080 for the proxy; 9090 (/healthz /readyz /metrics /docs/) for the orchestrator, which asks it instead of a HEALTHCHECK.
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/local/bin/gongpai"]

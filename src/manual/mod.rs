@@ -40,6 +40,9 @@ pub const TOPICS: &[&str] = &[
 /// The front page of each language, which says where to find what. It is no topic of its own.
 pub const INDEX: &str = "index";
 
+/// The longest name that is compared with the topics, in bytes.
+const MAX_TYPED_BYTES: usize = 100;
+
 /// How many topics are suggested for one that does not exist.
 const MAX_SUGGESTIONS: usize = 3;
 
@@ -132,6 +135,10 @@ impl ManualPage {
 /// The topics that `written` may have meant, the nearest first: by their name, or because a word of
 /// it is in the title.
 pub(crate) fn suggest_topics(lang: Language, written: &str) -> Vec<Topic> {
+    // Nothing that long is a mistyped topic, and comparing it would hold up the whole runtime.
+    if written.len() > MAX_TYPED_BYTES {
+        return Vec::new();
+    }
     let wanted = written.to_lowercase();
     let likeness = |topic: &Topic| {
         let title = topic.title.to_lowercase();
@@ -179,5 +186,6 @@ mod tests {
         assert_eq!(names("config").first().map(String::as_str), Some("configuration"));
         assert!(names("xyzzy").is_empty());
         assert!(names("").is_empty());
+        assert!(names(&"rules".repeat(50)).is_empty(), "too long to compare");
     }
 }

@@ -96,6 +96,7 @@ pub fn routes() -> Router {
         .route("/docs/{lang}", get(handle_language))
         .route("/docs/{lang}/", get(handle_language_index))
         .route("/docs/{lang}/{page}", get(handle_page))
+        .route("/docs/{lang}/{page}/", get(handle_page_with_slash))
         .route(
             "/docs/{lang}/{page}/{*rest}",
             get(async |headers: HeaderMap| build_missing_page(None, "", &headers)),
@@ -117,6 +118,16 @@ async fn handle_language_index(Path(lang): Path<String>, headers: HeaderMap) -> 
     match parse_language(&lang) {
         Some(lang) => build_page(lang, INDEX, &headers),
         None => build_missing_page(None, &lang, &headers),
+    }
+}
+
+/// Leads to the address without the slash, against which the page's relative links are written.
+async fn handle_page_with_slash(Path((lang, name)): Path<(String, String)>, headers: HeaderMap) -> Response {
+    match parse_language(&lang) {
+        Some(lang) if find_page(lang, &name).is_some() => {
+            Redirect::permanent(&page_address(lang, &name)).into_response()
+        }
+        lang => build_missing_page(lang, &name, &headers),
     }
 }
 

@@ -188,15 +188,28 @@ async fn what_is_answered_is_what_its_schema_says() {
     assert_matches_schema(&document, "/components/schemas/Problem", &problem, "a problem");
 }
 
+/// Makes every object schema refuse keys that it does not describe.
+fn close_objects(schema: &mut Value) {
+    match schema {
+        Value::Object(keys) => {
+            if keys.get("properties").is_some_and(Value::is_object)
+                && !keys.contains_key("additionalProperties")
+            {
+                keys.insert("additionalProperties".to_owned(), Value::Bool(false));
+            }
+            keys.values_mut().for_each(close_objects);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close_objects),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// Validates an answer against a schema of the document, in which every key must be described.
 fn assert_matches_schema(document: &Value, pointer: &str, answer: &Value, what: &str) {
     let mut root = document.clone();
     // A response may gain keys in a later version, so the document leaves its objects open.
-    for schema in root["components"]["schemas"].as_object_mut().expect("schemas").values_mut() {
-        if schema["properties"].is_object() && schema.get("additionalProperties").is_none() {
-            schema["additionalProperties"] = Value::Bool(false);
-        }
-    }
+    close_objects(&mut root["components"]["schemas"]);
+    close_objects(&mut root["paths"]);
     root["$ref"] = format!("#{pointer}").into();
     let validator = jsonschema::options().should_validate_formats(true).build(&root).expect("a schema");
     let errors: Vec<String> = validator.iter_errors(answer).map(|error| error.to_string()).collect();

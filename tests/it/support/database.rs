@@ -93,21 +93,27 @@ async fn lend_database(admin: &Url) -> sqlx::Result<(PgConnection, Url)> {
     {
         number += 1;
     }
+    let url = empty_database(&mut lease, admin, number).await?;
+    Ok((lease, url))
+}
+
+/// Makes the database of that number, or empties it; returns its address.
+async fn empty_database(lease: &mut PgConnection, admin: &Url, number: i32) -> sqlx::Result<Url> {
     let name = format!("gongpai_test_{number}");
     let mut url = admin.clone();
     url.set_path(&name);
     let exists = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1").bind(&name);
-    if exists.fetch_optional(&mut lease).await?.is_none() {
+    if exists.fetch_optional(&mut *lease).await?.is_none() {
         lease.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
     } else {
         let cut = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1";
-        sqlx::query(cut).bind(&name).execute(&mut lease).await?;
+        sqlx::query(cut).bind(&name).execute(&mut *lease).await?;
         let mut database = PgConnection::connect(url.as_str()).await?;
         database.execute("DROP SCHEMA public CASCADE").await?;
         database.execute("CREATE SCHEMA public").await?;
         database.close().await?;
     }
-    Ok((lease, url))
+    Ok(url)
 }
 
 #[cfg(test)]
@@ -128,15 +134,16 @@ mod tests {
         left_open.execute("CREATE TABLE t (a INT)").await.unwrap();
         one.close().await;
 
-        // Other tests borrow at the same time; whoever has it now has emptied it.
-        let mut lent = Vec::new();
-        while lent.iter().all(|database: &TestDatabase| database.url() != url) && lent.len() < 8 {
-            lent.push(TestDatabase::create().await);
-        }
-        if let Some(next) = lent.iter().find(|database| database.url() == url) {
-            assert!(left_open.execute("SELECT 1").await.is_err(), "the open connection was cut");
-            let mut connection = PgConnection::connect(next.url()).await.unwrap();
-            assert!(connection.execute("SELECT a FROM t").await.is_err(), "it is empty");
-        }
+        // Other tests borrow at the same time: this one waits for the same database.
+        let admin = admin_url().unwrap();
+        let number: i32 = url.rsplit('_').next().unwrap().parse().unwrap();
+        let mut lease = PgConnection::connect(admin.as_str()).await.unwrap();
+        let wait = sqlx::query("SELECT pg_advisory_lock($1, $2)").bind(LOCK_CLASS).bind(number);
+        wait.execute(&mut lease).await.unwrap();
+        let again = empty_database(&mut lease, &admin, number).await.unwrap();
+        assert_eq!(again.as_str(), url);
+        assert!(left_open.execute("SELECT 1").await.is_err(), "the open connection was cut");
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+        assert!(connection.execute("SELECT a FROM t").await.is_err(), "it is empty");
     }
 }
