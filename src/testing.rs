@@ -167,8 +167,8 @@ pub mod sync {
     pub use crate::sync::SyncService;
     pub mod apply {
         pub use crate::sync::apply::{
-            ApplyError, ApplyOptions, ApplyResult, ApplyTarget, Counts, Fence, PauseHook, RaisedConflict,
-            RunEndWriter, Tally, apply_plan,
+            ApplyError, ApplyOptions, ApplyResult, ApplyTarget, Counts, PauseHook, RaisedConflict,
+            RunEndWriter, RunFence, Tally, apply_plan,
         };
         pub mod baseline {
             pub use crate::sync::apply::baseline::{load_known_directory, load_local_directory};

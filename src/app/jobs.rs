@@ -92,15 +92,15 @@ pub(crate) fn start_jobs(
     supervisor.run("sync", |stop| async move { sync.work_until(stop).await });
     let (messages, sessions) = (app.messages.clone(), app.sessions.clone());
     supervisor.run("messages", |stop| async move { messages.work_until(sessions, stop).await });
-    let counted = App::clone(&app);
+    let app_for_counts = App::clone(&app);
     supervisor.repeat("count-refusals", REFUSAL_COUNT_INTERVAL, move || {
-        let app = counted.clone();
+        let app = app_for_counts.clone();
         async move { write_refusal_counts(&app, false).await }
     });
-    let trail = App::clone(&app);
-    supervisor.run("denials", |stop| write_denials(trail, denials, stop));
-    let bindings = App::clone(&app);
-    supervisor.run("bindings", |stop| write_bindings(bindings, first_matches, stop));
+    let app_for_denials = App::clone(&app);
+    supervisor.run("denials", |stop| write_denials(app_for_denials, denials, stop));
+    let app_for_bindings = App::clone(&app);
+    supervisor.run("bindings", |stop| write_bindings(app_for_bindings, first_matches, stop));
 }
 
 async fn follow_feed(sessions: session::Sessions) {

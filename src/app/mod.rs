@@ -75,7 +75,7 @@ pub struct App {
     trusted: TrustedProxies,
     verify_files: VerifyFiles,
     refusals: RefusalLimiter,
-    outlets: GateOutputs,
+    gate_outputs: GateOutputs,
     reloads: ReloadMetrics,
 }
 
@@ -173,12 +173,12 @@ impl App {
         let mut registry = Registry::with_prefix("gongpai");
         let (sender, denials) = mpsc::channel(DENIAL_QUEUE_CAPACITY);
         let (first, first_matches) = mpsc::channel(FIRST_MATCH_QUEUE_CAPACITY);
-        let outlets = GateOutputs {
+        let gate_outputs = GateOutputs {
             metrics: gate::GateMetrics::register(&mut registry),
             denials: sender,
             first_matches: first,
         };
-        let gate = GateState::new(gate_parts(&config, &clock, outlets.clone())?, sessions.clone());
+        let gate = GateState::new(gate_parts(&config, &clock, gate_outputs.clone())?, sessions.clone());
         let pages = PageRenderer::new(page_settings(&config)?);
         let site = build_site(&config, &clock, &pages);
         let refusals = RefusalLimiter::default();
@@ -225,7 +225,7 @@ impl App {
             trusted,
             verify_files,
             refusals,
-            outlets,
+            gate_outputs,
             reloads,
         };
         Ok((app, RuntimeParts { denials, first_matches, registry, reloader: None }))
@@ -278,14 +278,18 @@ impl App {
     ///
     /// # Errors
     /// [`RunError`].
-    pub async fn run(self, workings: RuntimeParts, ready: impl FnOnce(&str, &str)) -> Result<(), RunError> {
+    pub async fn run(
+        self,
+        runtime_parts: RuntimeParts,
+        ready: impl FnOnce(&str, &str),
+    ) -> Result<(), RunError> {
         // Signals are caught before anybody is told that the gateway is ready.
         let signals = Signals::listen().map_err(RunError::Signals)?;
         let public = bind_listener("server.listen", &self.config.server.listen).await?;
         let admin = bind_listener("server.admin_listen", &self.config.server.admin_listen).await?;
         ready(&public.address(), &admin.address());
         let mut supervisor = Supervisor::new();
-        self.start(workings, public, admin, &mut supervisor);
+        self.start(runtime_parts, public, admin, &mut supervisor);
         let ended = supervisor.until_stopped(signals).await;
         self.close().await;
         Ok(ended?)
@@ -294,16 +298,16 @@ impl App {
     /// Starts the listeners and the jobs.
     pub fn start(
         &self,
-        workings: RuntimeParts,
+        runtime_parts: RuntimeParts,
         public: Listener,
         admin: Listener,
         supervisor: &mut Supervisor,
     ) {
-        let current = CurrentApp::new(self, supervisor.stop_token(), workings.registry);
+        let current = CurrentApp::new(self, supervisor.stop_token(), runtime_parts.registry);
         supervisor.run("public listener", |stop| serve_routes(public, current.public(), stop));
         supervisor.run("admin listener", |stop| serve_routes(admin, current.admin(), stop));
-        jobs::start_jobs(&current, workings.denials, workings.first_matches, supervisor);
-        if let Some(reloader) = workings.reloader {
+        jobs::start_jobs(&current, runtime_parts.denials, runtime_parts.first_matches, supervisor);
+        if let Some(reloader) = runtime_parts.reloader {
             supervisor.run("reload", |stop| reloader.work_until(current, stop));
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
 pub(super) fn gate_parts(
     config: &Config,
     clock: &Clock,
-    outlets: GateOutputs,
+    gate_outputs: GateOutputs,
 ) -> Result<gate::GateParts, BuildError> {
     let (rules, warnings) =
         AccessRules::compile(&config.rules, &config.gate, &config.hosts).map_err(BuildError::Rules)?;
@@ -47,11 +47,11 @@ pub(super) fn gate_parts(
         trusted: trusted_proxies(config),
         assertion: config.gate.assertion,
         clock: clock.clone(),
-        metrics: outlets.metrics,
-        denials: outlets.denials,
+        metrics: gate_outputs.metrics,
+        denials: gate_outputs.denials,
         groups: config.gate.groups,
         code_paths: gate::code_removal::CodePaths::new(&config.gate.code_paths),
-        first_matches: outlets.first_matches,
+        first_matches: gate_outputs.first_matches,
     })
 }
 

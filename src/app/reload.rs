@@ -22,7 +22,7 @@ use crate::http::page::PageRenderer;
 use crate::observe::ObserveState;
 use crate::observe::telemetry::{LevelHandle, LogError};
 use crate::sso::verify_file::VerifyFiles;
-use crate::supervisor::Hangups;
+use crate::supervisor::HangupSignal;
 use crate::supervisor::listen::ServedRoutes;
 
 /// Reloads the configuration at each SIGHUP.
@@ -32,7 +32,7 @@ pub struct Reloader {
     /// The configuration that the gateway runs with.
     pub running: RunningConfig,
     pub level: LevelHandle,
-    pub hangups: Hangups,
+    pub hangups: HangupSignal,
 }
 
 /// The reasons why a changed configuration was not applied.
@@ -131,7 +131,7 @@ impl App {
     /// [`BuildError`]. Nothing has changed then.
     pub fn reconfigured(&self, config: Config) -> Result<Self, BuildError> {
         let sessions = self.sessions.reconfigured(session_settings(&config));
-        let parts = gate_parts(&config, &self.clock, self.outlets.clone())?;
+        let parts = gate_parts(&config, &self.clock, self.gate_outputs.clone())?;
         let pages = PageRenderer::new(page_settings(&config)?);
         let site = build_site(&config, &self.clock, &pages);
         let settings = sso_settings(&config, &self.clock, &self.refusals);

@@ -9,7 +9,7 @@ use crate::app::reload::Reloader;
 use crate::base::clock::Clock;
 use crate::config::{ConfigReading, ConfigSources};
 use crate::observe::telemetry;
-use crate::supervisor::Hangups;
+use crate::supervisor::HangupSignal;
 
 /// Runs the gateway until it is asked to stop. Prints one line to `out` once it listens.
 ///
@@ -21,7 +21,7 @@ pub(crate) async fn serve_gateway(
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
     // This comes first: without a handler SIGHUP ends the process.
-    let hangups = Hangups::listen().context("SIGHUP cannot be listened for")?;
+    let hangups = HangupSignal::listen().context("SIGHUP cannot be listened for")?;
     let reading = ConfigReading::from_sources(sources);
     let running = reading.running();
     let config = reading.outcome?;
@@ -30,7 +30,7 @@ pub(crate) async fn serve_gateway(
         tracing::warn!(key = %warning.key, "{}: {}", warning.key, warning.message);
     }
     let public_url = config.hosts.public().to_string();
-    let (app, workings) = App::build(config, Clock::System).await.context("gongpai cannot start")?;
+    let (app, runtime_parts) = App::build(config, Clock::System).await.context("gongpai cannot start")?;
     let listening = |public: &str, admin: &str| {
         tracing::info!(public, admin, public_url, "Listening on {public} for {public_url}, admin on {admin}");
         // Scripts wait for this line. A closed standard output is no reason to stop.
@@ -39,7 +39,7 @@ pub(crate) async fn serve_gateway(
         }
     };
     let reloader = Reloader { sources: sources.clone(), running, level, hangups };
-    app.run(workings.with_reloader(reloader), listening).await?;
+    app.run(runtime_parts.with_reloader(reloader), listening).await?;
     tracing::info!("Stopped");
     Ok(())
 }

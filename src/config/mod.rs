@@ -128,7 +128,7 @@ pub struct ConfigReading {
 impl fmt::Debug for ConfigReading {
     /// Leaves out the layers: a refused value may be a secret in the wrong place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Reading");
+        let mut shown = f.debug_struct("ConfigReading");
         shown.field("outcome", &self.outcome).field("warnings", &self.warnings).field("read", &self.read);
         shown.finish_non_exhaustive()
     }

@@ -95,12 +95,13 @@ struct MessagesInner {
     /// Collects accepted messages into shared transactions.
     group_commit: accept::GroupCommit,
     metrics: MessageMetrics,
-    worker: deliver::DeliveryWorker,
+    delivery_memory: deliver::DeliveryMemory,
 }
 
 impl Messages {
     pub fn new(settings: MessageSettings, db: Db, clock: Clock, client: wecom::WecomClient) -> Self {
-        let (metrics, worker) = (MessageMetrics::new(clock.clone()), deliver::DeliveryWorker::new(&clock));
+        let (metrics, delivery_memory) =
+            (MessageMetrics::new(clock.clone()), deliver::DeliveryMemory::new(&clock));
         Self(Arc::new(MessagesInner {
             hosts: ArcSwap::from_pointee(settings.hosts.clone()),
             settings,
@@ -110,7 +111,7 @@ impl Messages {
             accepted_signal: Notify::new(),
             group_commit: accept::GroupCommit::default(),
             metrics,
-            worker,
+            delivery_memory,
         }))
     }
 

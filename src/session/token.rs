@@ -83,7 +83,7 @@ pub(crate) struct SigningKey {
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key")
+        f.debug_struct("SigningKey")
             .field("kid", &self.kid)
             .field("signs_from", &self.signs_from)
             .finish_non_exhaustive()

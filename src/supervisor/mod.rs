@@ -107,9 +107,9 @@ impl Supervisor {
 
 /// SIGHUP, caught from the moment this is made, so that it no longer ends the process.
 #[derive(Debug)]
-pub struct Hangups(Signal);
+pub struct HangupSignal(Signal);
 
-impl Hangups {
+impl HangupSignal {
     /// Starts to catch SIGHUP. Call it first of all, because until then SIGHUP ends the process.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{
-    self, ApplyError, ApplyOptions, ApplyResult, ApplyTarget, Fence, RaisedConflict, RunEndWriter,
+    self, ApplyError, ApplyOptions, ApplyResult, ApplyTarget, RaisedConflict, RunEndWriter, RunFence,
 };
 use super::fetch::{FetchError, FetchRequest};
 use super::plan::{SyncPolicy, make_plan};
@@ -193,7 +193,7 @@ impl SyncService {
         if let Some(why) = &settings.unavailable {
             return Err(RunFailure::Unavailable(why.clone()));
         }
-        let fence = Fence { run: run.id.clone(), holder: queue.holder().to_owned(), lease: RUN_LEASE };
+        let fence = RunFence { run: run.id.clone(), holder: queue.holder().to_owned(), lease: RUN_LEASE };
         let target = ApplyTarget { db, corp: &settings.corp, clock, fence: &fence };
         progress.begin(SyncStep::Beginning);
         if !run.dry_run {

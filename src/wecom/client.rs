@@ -28,7 +28,7 @@ struct WecomClientInner {
 
 impl fmt::Debug for WecomClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("settings", &self.0.settings).finish_non_exhaustive()
+        f.debug_struct("WecomClient").field("settings", &self.0.settings).finish_non_exhaustive()
     }
 }
 

@@ -101,7 +101,7 @@ impl fmt::Debug for WecomSettings {
     /// Shows hosts without paths, queries and credentials, because an address may hold the proxy's
     /// password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
+        f.debug_struct("WecomSettings")
             .field("corp_id", &self.corp_id)
             .field("agent_id", &self.agent_id)
             .field("app_secret", &self.app_secret)

@@ -31,7 +31,7 @@ use gongpai::testing::config::LinkField;
 use gongpai::testing::db::feed::FeedTransaction;
 use gongpai::testing::db::{DatabaseLocation, Db};
 use gongpai::testing::directory::{self, MemberProfile};
-use gongpai::testing::sync::apply::{self, ApplyOptions, ApplyTarget, Fence, PauseHook};
+use gongpai::testing::sync::apply::{self, ApplyOptions, ApplyTarget, PauseHook, RunFence};
 use gongpai::testing::sync::plan::{self, SyncPolicy};
 use gongpai::testing::sync::remote::RemotePerson;
 use tokio::task::JoinSet;
@@ -46,7 +46,7 @@ struct ChartBench {
     db: Db,
     corp: CorpId,
     clock: Clock,
-    fence: Fence,
+    fence: RunFence,
 }
 
 #[tokio::main]

@@ -133,7 +133,7 @@ pub(crate) async fn seed_sessions(data: &Path, sessions: u32, cookies: &Path) ->
 pub(crate) async fn serve_gateway(data: &Path, ready: impl FnOnce(u16)) -> Result<()> {
     let config = load_configuration(data, "127.0.0.1:0")?;
     gongpai::testing::observe::telemetry::start_logging(&config.log)?;
-    let (app, workings) = App::build(config, Clock::System).await?;
+    let (app, runtime_parts) = App::build(config, Clock::System).await?;
     let mut port = None;
     let listening = |public: &str, _: &str| {
         port = public.rsplit(':').next().and_then(|port| port.parse().ok());
@@ -141,5 +141,5 @@ pub(crate) async fn serve_gateway(data: &Path, ready: impl FnOnce(u16)) -> Resul
             ready(port);
         }
     };
-    app.run(workings, listening).await.context("the gateway stopped")
+    app.run(runtime_parts, listening).await.context("the gateway stopped")
 }

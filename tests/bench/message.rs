@@ -79,8 +79,8 @@ async fn main() -> Result<()> {
     });
     let text = toml::to_string(&text)?;
     let (config, _) = Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() })?;
-    let (app, workings) = App::build(config, Clock::System).await?;
-    drop(workings);
+    let (app, runtime_parts) = App::build(config, Clock::System).await?;
+    drop(runtime_parts);
     let post = BenchClient {
         router: app.public(),
         messages: app.messages.clone(),

@@ -9,7 +9,7 @@ use gongpai::testing::base::id::{CorpId, RunId, UserId};
 use gongpai::testing::db::Db;
 use gongpai::testing::db::feed::FeedTransaction;
 use gongpai::testing::directory::PersonStatus;
-use gongpai::testing::sync::apply::{ApplyResult, Fence, RaisedConflict, RunEndWriter};
+use gongpai::testing::sync::apply::{ApplyResult, RaisedConflict, RunEndWriter, RunFence};
 use gongpai::testing::sync::remote::{
     Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
 };
@@ -95,9 +95,9 @@ impl RunEndWriter for IgnoredEnd {
 }
 
 /// Inserts a running run that may write.
-pub(crate) async fn insert_running_run(db: &Db, corp: &CorpId, clock: &Clock) -> Result<Fence> {
+pub(crate) async fn insert_running_run(db: &Db, corp: &CorpId, clock: &Clock) -> Result<RunFence> {
     let lease = Duration::from_secs(60);
-    let fence = Fence { run: RunId::generate(clock.now()), holder: "bench".into(), lease };
+    let fence = RunFence { run: RunId::generate(clock.now()), holder: "bench".into(), lease };
     sqlx::query(
         "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
            reason, holder, lease_until, requested_at) \

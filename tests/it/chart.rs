@@ -15,8 +15,8 @@ use gongpai::testing::directory::{self, MemberProfile, PersonStatus};
 use gongpai::testing::session::Amr;
 use gongpai::testing::session::store::NewSession;
 use gongpai::testing::sync::apply::{
-    self, ApplyError, ApplyOptions, ApplyResult, ApplyTarget, Fence, PauseHook, RaisedConflict, RunEndWriter,
-    Tally,
+    self, ApplyError, ApplyOptions, ApplyResult, ApplyTarget, PauseHook, RaisedConflict, RunEndWriter,
+    RunFence, Tally,
 };
 use gongpai::testing::sync::plan::{self, LocalDirectory, PlannedPersonChange, SyncPlan, SyncPolicy};
 use gongpai::testing::sync::remote::{
@@ -34,7 +34,7 @@ struct ChartFixture {
     db: Db,
     corp: CorpId,
     clock: Clock,
-    fence: Fence,
+    fence: RunFence,
 }
 
 /// Records the end of the run.
@@ -71,8 +71,11 @@ impl ChartFixture {
         let corp = CorpId::new("ww1");
         directory::store::ensure_chart(&db, &corp).await.expect("a chart");
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
-        let fence =
-            Fence { run: RunId::generate(clock.now()), holder: "one".into(), lease: Duration::from_secs(60) };
+        let fence = RunFence {
+            run: RunId::generate(clock.now()),
+            holder: "one".into(),
+            lease: Duration::from_secs(60),
+        };
         let fixture = Self { database, db, corp, clock, fence };
         fixture
             .execute(&format!(

@@ -34,13 +34,13 @@ struct Replica {
 
 impl Replica {
     async fn start(t: &TestApp, toml: &str) -> Self {
-        let (app, workings) = build_app(t, toml).await.expect("the second gateway starts");
+        let (app, runtime_parts) = build_app(t, toml).await.expect("the second gateway starts");
         let any = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let public = Listener::bind(&any).await.expect("a port");
         let admin = Listener::bind(&any).await.expect("a port");
         let address = SocketAddr::from(([127, 0, 0, 1], public.port().expect("TCP")));
         let mut supervisor = Supervisor::new();
-        app.start(workings, public, admin, &mut supervisor);
+        app.start(runtime_parts, public, admin, &mut supervisor);
         Self { app, address, supervisor }
     }
 
@@ -358,14 +358,14 @@ async fn a_clock_that_is_more_than_a_minute_behind_the_newest_row_is_not_ready_a
     let (config, _) = Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() })
         .expect("a configuration");
     let behind = Clock::fixed(now.minus(Duration::from_secs(62)));
-    let (app, workings) = App::build(config, behind).await.expect("it starts");
+    let (app, runtime_parts) = App::build(config, behind).await.expect("it starts");
     let any = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
     let (public, admin) =
         (Listener::bind(&any).await.expect("a port"), Listener::bind(&any).await.expect("a port"));
     let port = |l: &Listener| SocketAddr::from(([127, 0, 0, 1], l.port().expect("TCP")));
     let (address, admin_address) = (port(&public), port(&admin));
     let mut supervisor = Supervisor::new();
-    app.start(workings, public, admin, &mut supervisor);
+    app.start(runtime_parts, public, admin, &mut supervisor);
     let ready = Browser::new("x").get(format!("http://{admin_address}/readyz")).await;
     assert_eq!(ready.status, 503);
     assert!(ready.text().contains("clock"), "{}", ready.text());

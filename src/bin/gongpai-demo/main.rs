@@ -73,12 +73,12 @@ async fn run_demo(args: &DemoArgs, data_dir: &Path, stopped: impl Future<Output 
     let text = render_configuration(data_dir, &public_url, &phone_url, &world, &secret)?;
     let (config, _) = Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() })?;
     telemetry::start_logging(&config.log)?;
-    let (app, workings) = App::build(config, Clock::System).await.context("the gateway cannot start")?;
+    let (app, runtime_parts) = App::build(config, Clock::System).await.context("the gateway cannot start")?;
     let db = app.db.clone();
     let simulator = Simulator::new(world);
     let outcome = {
         let (listening, gateway_address) = oneshot::channel();
-        let gateway = pin!(run_gateway(app, workings, listening));
+        let gateway = pin!(run_gateway(app, runtime_parts, listening));
         let todos = Todos::new(&public_url, members, secret)?;
         let applications =
             pin!(run_applications(front, gateway_address, public_url, format!("{phone_url}/phone"), todos));
@@ -99,14 +99,14 @@ async fn run_demo(args: &DemoArgs, data_dir: &Path, stopped: impl Future<Output 
 /// Runs the gateway and sends its address once it listens.
 async fn run_gateway(
     app: App,
-    workings: RuntimeParts,
+    runtime_parts: RuntimeParts,
     listening: oneshot::Sender<String>,
 ) -> anyhow::Result<()> {
     let ready = |public: &str, _admin: &str| {
         // The receiver is dropped only when the whole demo ends.
         let _ = listening.send(public.to_owned());
     };
-    app.run(workings, ready).await.context("the gateway ended")
+    app.run(runtime_parts, ready).await.context("the gateway ended")
 }
 
 /// Runs the proxy with the sample application behind it, and announces the URL of the phone.

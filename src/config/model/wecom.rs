@@ -46,7 +46,7 @@ pub struct WecomConfig {
 impl fmt::Debug for WecomConfig {
     /// Leaves out the password that a proxy's URL may contain.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wecom")
+        f.debug_struct("WecomConfig")
             .field("enable", &self.enable)
             .field("corp_id", &self.corp_id)
             .field("agent_id", &self.agent_id)

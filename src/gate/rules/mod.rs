@@ -54,7 +54,7 @@ struct HostRules {
     /// capitals.
     has_folded_patterns: bool,
     /// Whether every rule distinguishes letter case. Then there are no folded readings.
-    regards_case: bool,
+    is_case_sensitive: bool,
 }
 
 /// A rule in the list of a host, with the values that rule out most requests.
@@ -93,13 +93,13 @@ impl HostRules {
         Self {
             entries: own().map(HostRuleEntry::new).collect(),
             has_folded_patterns: own().any(|rule| !rule.case_sensitive && rule.folded_path != rule.path),
-            regards_case: own().all(|rule| rule.case_sensitive),
+            is_case_sensitive: own().all(|rule| rule.case_sensitive),
         }
     }
 
     /// Returns `path` folded to lower case; `None` if no rule could decide differently for it.
     fn fold<'p>(&self, path: &'p [u8]) -> Option<Cow<'p, [u8]>> {
-        if self.regards_case {
+        if self.is_case_sensitive {
             return None;
         }
         let folded = path::fold_case(path);

@@ -64,12 +64,12 @@ pub(super) async fn find_userid_owners(
         }
         let rows = query.fetch_all(db.pool()).await?;
         let read = rows.iter().map(|row| {
-            let holder = UseridOwner {
+            let owner = UseridOwner {
                 id: PersonId::new(row.try_get::<String, _>(1)?),
                 source: EntrySource::parse(&row.try_get::<String, _>(2)?),
                 status: PersonStatus::parse(&row.try_get::<String, _>(3)?),
             };
-            Ok((row.try_get::<String, _>(0)?, holder))
+            Ok((row.try_get::<String, _>(0)?, owner))
         });
         found.extend(keep_readable("person_rows", read)?);
     }

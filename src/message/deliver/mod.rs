@@ -13,6 +13,13 @@
 //! | `send` | sends its bytes to WeCom |
 //! | `verdict`, `settle` | decides what the answer means, and writes it |
 //! | `recall` | takes back what was sent |
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `worker` | the two loops that take these steps: one prepares calls, the other makes them |
+//! | `in_flight` | the calls that are being made at the same time |
+//! | `rate_limits` | WeCom's limits, and what we keep below them |
+//! | `backoff` | how long a call that failed waits for its next attempt |
 
 mod backoff;
 mod claim;
@@ -57,7 +64,7 @@ const ANSWER_LOST_REASON: &str =
 
 /// What a delivering process has in memory. No message's outcome depends on it.
 #[derive(Debug)]
-pub(super) struct DeliveryWorker {
+pub(super) struct DeliveryMemory {
     /// The name of this process in the calls that it leases.
     holder: Arc<str>,
     /// Notified when calls were planned.
@@ -72,7 +79,7 @@ pub(super) struct DeliveryWorker {
     held_until: Mutex<Option<Timestamp>>,
 }
 
-impl DeliveryWorker {
+impl DeliveryMemory {
     pub(super) fn new(clock: &Clock) -> Self {
         let holder = format!("{} {}", std::process::id(), uuid_v7(clock.now()));
         Self {
@@ -85,15 +92,15 @@ impl DeliveryWorker {
         }
     }
 
-    /// Whether the hold that was seen before should last longer: then somebody has lifted it by
-    /// hand, here or in another process.
+    /// Whether a hold ended before its time. Then somebody lifted it by hand, here or in another
+    /// process.
     fn sees_hold_lifted(&self, window: &SendWindow, now: Timestamp) -> bool {
         let held_until = window.is_held(now).then_some(window.hold_until);
         let before = std::mem::replace(&mut *self.held_until.lock(), held_until);
         held_until.is_none() && before.is_some_and(|until| until > now)
     }
 
-    /// Tells the worker that recipients can be planned.
+    /// Tells the worker's planning loop that recipients can be planned.
     fn wake_planner(&self) {
         self.call_settled.notify_one();
     }
@@ -220,7 +227,7 @@ impl Messages {
     /// would refuse the first call ourselves.
     async fn check_send_window(&self) -> sqlx::Result<SendWindow> {
         let window = shared::find_send_window(self.0.db.pool(), &self.0.settings.corp).await?;
-        if self.0.worker.sees_hold_lifted(&window, self.0.clock.now()) {
+        if self.0.delivery_memory.sees_hold_lifted(&window, self.0.clock.now()) {
             tracing::info!("Somebody says that what held messages back is mended; they are sent now");
             self.0.client.end_back_off(SecretKind::App);
         }
@@ -325,13 +332,13 @@ mod tests {
             max_concurrent_calls: MAX_CONCURRENT_CALLS,
         };
         let (open, later) = (until(Timestamp::from_millis(0)), now.plus(Duration::from_secs(50)));
-        let worker = DeliveryWorker::new(&Clock::System);
-        assert!(!worker.sees_hold_lifted(&open, now));
-        assert!(!worker.sees_hold_lifted(&until(later), now));
-        assert!(worker.sees_hold_lifted(&open, now));
-        assert!(!worker.sees_hold_lifted(&open, now), "once");
-        assert!(!worker.sees_hold_lifted(&until(later), now));
-        assert!(!worker.sees_hold_lifted(&until(later), later), "its time is over");
+        let memory = DeliveryMemory::new(&Clock::System);
+        assert!(!memory.sees_hold_lifted(&open, now));
+        assert!(!memory.sees_hold_lifted(&until(later), now));
+        assert!(memory.sees_hold_lifted(&open, now));
+        assert!(!memory.sees_hold_lifted(&open, now), "once");
+        assert!(!memory.sees_hold_lifted(&until(later), now));
+        assert!(!memory.sees_hold_lifted(&until(later), later), "its time is over");
     }
 
     #[test]

@@ -32,10 +32,10 @@ pub(super) const MEMBER_WINDOWS: [RateWindow; 2] = [
 pub(super) const EVERYBODY_WINDOWS: [RateWindow; 2] =
     [RateWindow { length: MINUTE_WITH_MARGIN, limit: 2 }, RateWindow { length: HOUR_WITH_MARGIN, limit: 20 }];
 
-/// Returns when the windows have room again.
+/// Returns when the windows take another message.
 ///
 /// `nth` tells for each window when the message was counted that has to leave it first; `None` if
-/// there is room now.
+/// the window is not full.
 pub(super) fn earliest_free_time(windows: [RateWindow; 2], nth: [Option<Timestamp>; 2]) -> Option<Timestamp> {
     let [minute, hour] = windows;
     let [in_minute, in_hour] = nth;

@@ -83,7 +83,7 @@ impl Messages {
                 Ok(done) => {
                     outage.worked("Messages are prepared again");
                     if done.planned > 0 {
-                        self.0.worker.calls_planned.notify_one();
+                        self.0.delivery_memory.calls_planned.notify_one();
                     }
                     if !done.is_empty() {
                         // There may be more to do, so it looks again at once.
@@ -104,7 +104,7 @@ impl Messages {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.0.accepted_signal.notified() => {}
-                () = self.0.worker.call_settled.notified() => {}
+                () = self.0.delivery_memory.call_settled.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -125,7 +125,7 @@ impl Messages {
             let chart = Arc::clone(&sessions.chart());
             let (taken, ended) = self.take_calls_while_running(&chart, &mut in_flight).await;
             if !ended.is_empty() {
-                self.0.worker.call_settled.notify_one();
+                self.0.delivery_memory.call_settled.notify_one();
             }
             let pause = match taken {
                 Ok(taken) => {
@@ -144,8 +144,8 @@ impl Messages {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                _ = in_flight.next() => self.0.worker.call_settled.notify_one(),
-                () = self.0.worker.calls_planned.notified() => {}
+                _ = in_flight.next() => self.0.delivery_memory.call_settled.notify_one(),
+                () = self.0.delivery_memory.calls_planned.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }

@@ -11,7 +11,7 @@
 //! | `chunk` | what one transaction writes, and what it did |
 //! | `store` | SQL |
 //!
-//! Every transaction first renews the run's lease ([`Fence`]); a run that lost it writes nothing
+//! Every transaction first renews the run's lease ([`RunFence`]); a run that lost it writes nothing
 //! more. Members sign in meanwhile. Both sides change all rows of a person together, and what WeCom
 //! said about a person after the run began outweighs what the run read.
 
@@ -48,7 +48,7 @@ const MAX_DEADLOCK_RETRIES: u32 = 5;
 
 /// What every transaction of a run proves first: that the run may still write.
 #[derive(Debug, Clone)]
-pub struct Fence {
+pub struct RunFence {
     /// The run, whose row in `sync_runs` is running.
     pub run: RunId,
     /// The process that the row names.
@@ -63,7 +63,7 @@ pub struct ApplyTarget<'a> {
     pub db: &'a Db,
     pub corp: &'a CorpId,
     pub clock: &'a Clock,
-    pub fence: &'a Fence,
+    pub fence: &'a RunFence,
 }
 
 /// A hook called between two transactions with how many were made; an error ends the run there, as

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-use super::{ApplyError, Fence};
+use super::{ApplyError, RunFence};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UnitId, UserId};
 use crate::db::bind_list::ListStatement;
@@ -20,7 +20,7 @@ use crate::directory::{Person, Tag, Unit};
 /// [`ApplyError::Lost`] if the run is no longer ours.
 pub(super) async fn renew_lease(
     tx: &mut AnyConnection,
-    fence: &Fence,
+    fence: &RunFence,
     now: Timestamp,
 ) -> Result<(), ApplyError> {
     let done = sqlx::query(

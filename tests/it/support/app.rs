@@ -136,14 +136,15 @@ impl TestApp {
     ) -> Self {
         let (config, _) = Config::load(&sources).unwrap_or_else(|e| panic!("{e}\n{sources:?}"));
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
-        let (app, workings) = App::build_with_pace(config, clock, pace).await.expect("the gateway starts");
+        let (app, runtime_parts) =
+            App::build_with_pace(config, clock, pace).await.expect("the gateway starts");
         let any = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let public = Listener::bind(listen).await.expect("a port");
         let admin = Listener::bind(&any).await.expect("a port");
         let at = |l: &Listener| SocketAddr::from(([127, 0, 0, 1], l.port().expect("TCP")));
         let (address, admin_address) = (at(&public), at(&admin));
         let mut supervisor = Supervisor::new();
-        app.start(workings, public, admin, &mut supervisor);
+        app.start(runtime_parts, public, admin, &mut supervisor);
         Self { app, wecom, address, admin: admin_address, supervisor, database }
     }
 

@@ -176,7 +176,7 @@ impl Messages {
             call.number += 1;
             call.began_at = now;
         }
-        let holder = &self.0.worker.holder;
+        let holder = &self.0.delivery_memory.holder;
         for call in claims.calls.iter().chain(&claims.unknown) {
             store::lease_call(&mut tx, call, holder, now.plus(CALL_LEASE)).await?;
         }
@@ -194,14 +194,14 @@ impl Messages {
             return Ok(None);
         }
         // Counted once for each version of the chart.
-        let known = *self.0.worker.accounts.lock();
+        let known = *self.0.delivery_memory.accounts.lock();
         if let Some((version, accounts)) = known
             && version == chart.version()
         {
             return Ok(Some(accounts));
         }
         let accounts = store::count_accounts(self.0.db.pool(), &self.0.settings.corp).await?;
-        *self.0.worker.accounts.lock() = Some((chart.version(), accounts));
+        *self.0.delivery_memory.accounts.lock() = Some((chart.version(), accounts));
         Ok(Some(accounts))
     }
 }

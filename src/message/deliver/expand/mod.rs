@@ -163,7 +163,7 @@ impl Messages {
     /// on.
     pub(super) async fn expand(&self, chart: &Chart) -> sqlx::Result<u64> {
         let (db, corp, now) = (&self.0.db, &self.0.settings.corp, self.0.clock.now());
-        let stuck = &self.0.worker.stuck;
+        let stuck = &self.0.delivery_memory.stuck;
         let left_out = stuck.ids(now);
         // The query also returns the stuck messages, which are dropped afterwards.
         let limit = i64::try_from(MAX_MESSAGES_READ + left_out.len()).unwrap_or(i64::MAX);
@@ -249,8 +249,8 @@ impl Messages {
             }
             ExpansionProgress::Persons(after) => after.clone(),
         };
-        let circle = RecipientScope::new(&message.targets, chart);
-        if !circle.is_empty() && !self.expand_scope(message, &circle, after).await? {
+        let scope = RecipientScope::new(&message.targets, chart);
+        if !scope.is_empty() && !self.expand_scope(message, &scope, after).await? {
             return Ok(());
         }
         let (corp, now) = (&self.0.settings.corp, self.0.clock.now());
@@ -268,7 +268,7 @@ impl Messages {
     async fn expand_scope(
         &self,
         message: &UnexpandedMessage,
-        circle: &RecipientScope,
+        scope: &RecipientScope,
         mut after: String,
     ) -> sqlx::Result<bool> {
         loop {
@@ -279,7 +279,7 @@ impl Messages {
             after = last;
             let rows: Vec<NewRecipient<'_>> = page
                 .iter()
-                .filter(|person| circle.contains(person))
+                .filter(|person| scope.contains(person))
                 .map(|person| recipient_of_person(message, person.userid.as_str(), person.id.clone()))
                 .collect();
             for chunk in rows.chunks(MAX_CHUNK_ROWS) {
@@ -321,7 +321,7 @@ impl Messages {
         store::insert_recipients(&mut tx, corp, rows).await?;
         tx.commit().await?;
         // These recipients may be planned while the rest is looked up.
-        self.0.worker.wake_planner();
+        self.0.delivery_memory.wake_planner();
         Ok(true)
     }
 }

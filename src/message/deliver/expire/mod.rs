@@ -75,7 +75,7 @@ pub(in crate::message) struct FinalOutcome<'a> {
     pub(in crate::message) keeps_reason: bool,
 }
 
-/// Ends recipients that certainly have not got a message, about `room` rows at most.
+/// Ends recipients that certainly have not got a message, about `row_budget` rows at most.
 ///
 /// That keeps short how long others wait for the send window, which the caller has locked. Returns
 /// how many recipients ended, and whether none is left.
@@ -83,21 +83,21 @@ pub(in crate::message) async fn end_unsent(
     tx: &mut AnyConnection,
     id: &MessageId,
     end: FinalOutcome<'_>,
-    room: &mut u64,
+    row_budget: &mut u64,
     now: Timestamp,
 ) -> sqlx::Result<(u64, bool)> {
     store::stop_expansion(tx, id, (end.status, end.reason), now).await?;
     for (call, recipients) in shared::find_untried_calls(tx, id).await? {
         // A call never has more recipients than one transaction may change.
-        if recipients > *room && *room < shared::MAX_ROWS_PER_TRANSACTION {
+        if recipients > *row_budget && *row_budget < shared::MAX_ROWS_PER_TRANSACTION {
             return Ok((0, false));
         }
         shared::dissolve_call(tx, &call, now).await?;
-        *room = room.saturating_sub(recipients);
+        *row_budget = row_budget.saturating_sub(recipients);
     }
-    let ended = store::fail_pending_recipients(tx, id, end, *room).await?;
-    *room -= ended.min(*room);
-    Ok((ended, *room > 0))
+    let ended = store::fail_pending_recipients(tx, id, end, *row_budget).await?;
+    *row_budget -= ended.min(*row_budget);
+    Ok((ended, *row_budget > 0))
 }
 
 impl Messages {
@@ -139,15 +139,20 @@ impl Messages {
         let mut tx = db.write().await?;
         let window = shared::lock_send_window(&mut tx, corp).await?;
         let now = clock.now();
-        let (mut left, mut room) = (found, shared::MAX_ROWS_PER_TRANSACTION);
-        while room > 0
+        let (mut left, mut row_budget) = (found, shared::MAX_ROWS_PER_TRANSACTION);
+        while row_budget > 0
             && let Some((id, rest)) = left.split_first()
         {
             // Checked again: somebody may have retried the message meanwhile.
             if let Some(stop_reason) = store::find_stop_reason(&mut tx, id, now).await? {
-                let (ended, is_all) =
-                    end_unsent(&mut tx, id, stop_reason.final_outcome(&window.hold_reason), &mut room, now)
-                        .await?;
+                let (ended, is_all) = end_unsent(
+                    &mut tx,
+                    id,
+                    stop_reason.final_outcome(&window.hold_reason),
+                    &mut row_budget,
+                    now,
+                )
+                .await?;
                 match stop_reason {
                     StopReason::Recalled => delivered.recalled += ended,
                     StopReason::Expired => delivered.expired += ended,

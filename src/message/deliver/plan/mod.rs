@@ -79,7 +79,7 @@ pub(super) struct Candidate {
     pub(super) alone: bool,
     /// Since when it could be sent.
     pub(super) since: Timestamp,
-    /// When the [`rate_limits`] of the member have room again; `None` if they have room now.
+    /// When the [`rate_limits`] of the member allow another message; `None` if they do now.
     pub(super) free_at: Option<Timestamp>,
     /// When the same member last got an equal body.
     pub(super) duplicate_at: Option<Timestamp>,
@@ -100,7 +100,7 @@ pub(super) struct CurrentPerson {
 pub(super) struct PlanContext {
     pub(super) now: Timestamp,
     /// How many calls may be planned.
-    pub(super) room: usize,
+    pub(super) free_calls: usize,
     /// The bodies that are on their way to everybody.
     pub(super) to_everybody: HashSet<String>,
 }
@@ -157,7 +157,7 @@ pub(super) struct SendPlan {
     pub(super) failed: Vec<(MessageId, String, &'static str)>,
 }
 
-/// Decides about every candidate, in their order, while there is room for calls.
+/// Decides about every candidate, in their order, until `free_calls` calls are planned.
 pub(super) fn plan_calls(candidates: &[Candidate], context: &PlanContext) -> SendPlan {
     let now = context.now;
     let mut plan = SendPlan::default();
@@ -218,7 +218,7 @@ pub(super) fn plan_calls(candidates: &[Candidate], context: &PlanContext) -> Sen
             continue;
         }
         // It is a candidate again in the next pass.
-        if plan.calls.len() >= context.room {
+        if plan.calls.len() >= context.free_calls {
             continue;
         }
         if !own {
@@ -297,15 +297,15 @@ impl Messages {
         shared::lock_send_window(&mut tx, corp).await?;
         let now = clock.now();
         let ahead = usize::try_from(store::count_waiting_calls(&mut tx, corp).await?).unwrap_or(usize::MAX);
-        let room = MAX_WAITING_CALLS.saturating_sub(ahead);
-        if room == 0 {
+        let free_calls = MAX_WAITING_CALLS.saturating_sub(ahead);
+        if free_calls == 0 {
             tx.rollback().await?;
             return Ok((0, 0));
         }
         let mut candidates = store::find_candidates(&mut tx, corp, now, MAX_CANDIDATES).await?;
         candidates.extend(store::find_candidates_to_everybody(&mut tx, corp, now).await?);
         let to_everybody = store::find_bodies_to_everybody(&mut tx, corp).await?;
-        let plan = plan_calls(&candidates, &PlanContext { now, room, to_everybody });
+        let plan = plan_calls(&candidates, &PlanContext { now, free_calls, to_everybody });
         let made: Vec<(CallId, PlannedCall)> =
             plan.calls.into_iter().map(|call| (CallId::generate(now), call)).collect();
         store::insert_calls(&mut tx, corp, self.0.settings.agent, &made, now).await?;
@@ -327,8 +327,9 @@ impl Messages {
     }
 }
 
-/// Returns when the windows of a member have room again, from the instants that the query found.
-pub(super) fn earliest_room(everybody: bool, nth: [Option<Timestamp>; 2]) -> Option<Timestamp> {
+/// Returns when the rate limits of a member allow another message, from the instants that the query
+/// found.
+pub(super) fn earliest_time_within_limits(everybody: bool, nth: [Option<Timestamp>; 2]) -> Option<Timestamp> {
     rate_limits::earliest_free_time(
         if everybody { rate_limits::EVERYBODY_WINDOWS } else { rate_limits::MEMBER_WINDOWS },
         nth,

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
-use super::{Candidate, CurrentPerson, PlannedCall, PostponeReason, Postponed, earliest_room};
+use super::{Candidate, CurrentPerson, PlannedCall, PostponeReason, Postponed, earliest_time_within_limits};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
 use crate::db::bind_list::ListStatement;
@@ -179,7 +179,7 @@ fn parse_candidate(row: &AnyRow) -> sqlx::Result<Candidate> {
         alone: row.try_get::<i64, _>(4)? != 0,
         unique: row.try_get::<i64, _>(5)? != 0,
         since: accepted.max(Timestamp::from_millis(row.try_get(7)?)),
-        free_at: earliest_room(member == Addressee::ALL, [instant(11)?, instant(12)?]),
+        free_at: earliest_time_within_limits(member == Addressee::ALL, [instant(11)?, instant(12)?]),
         duplicate_at: instant(13)?,
         call_at: instant(14)?,
         member,

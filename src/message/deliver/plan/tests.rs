@@ -27,7 +27,7 @@ fn candidate(message: &str, member: &str, body: &str) -> Candidate {
 }
 
 fn empty_context() -> PlanContext {
-    PlanContext { now: NOW, room: 100, to_everybody: HashSet::new() }
+    PlanContext { now: NOW, free_calls: 100, to_everybody: HashSet::new() }
 }
 
 fn ago(seconds: u64) -> Timestamp {
@@ -64,7 +64,7 @@ fn a_call_has_a_thousand_recipients_at_the_most() {
 #[test]
 fn without_room_for_calls_only_those_begun_are_filled() {
     let list = [candidate("m1", "a", "x"), candidate("m2", "b", "y"), candidate("m3", "c", "x")];
-    let plan = plan_calls(&list, &PlanContext { room: 1, ..empty_context() });
+    let plan = plan_calls(&list, &PlanContext { free_calls: 1, ..empty_context() });
     assert_eq!(plan.calls.iter().map(members_of).collect::<Vec<_>>(), [["a", "c"]]);
     assert!(plan.postponed.is_empty() && plan.failed.is_empty());
 }
@@ -307,7 +307,7 @@ fn find_model_candidates(
         found.1.push(Candidate {
             unique: row.unique,
             since: row.since,
-            free_at: earliest_room(
+            free_at: earliest_time_within_limits(
                 everybody,
                 windows.map(|window| nth_counted(rows, &row.member, now, window)),
             ),
@@ -386,7 +386,7 @@ proptest! {
                 .filter(|row| row.member == Addressee::ALL && row.state == ModelState::Calling)
                 .map(|row| row.body.clone())
                 .collect();
-            let plan = plan_calls(&list, &PlanContext { now, room: 10 - in_flight.len().min(10), to_everybody });
+            let plan = plan_calls(&list, &PlanContext { now, free_calls: 10 - in_flight.len().min(10), to_everybody });
             prop_assert!(plan.failed.is_empty());
             for later in &plan.postponed {
                 prop_assert!(later.at > now, "it would be a candidate again at once");

@@ -114,7 +114,8 @@ impl Messages {
         recalls.retain(|recall| !in_flight.contains(&recall.id));
         for recall in &mut recalls {
             recall.number += 1;
-            store::lease_recall(&mut tx, recall, &self.0.worker.holder, now.plus(CALL_LEASE)).await?;
+            store::lease_recall(&mut tx, recall, &self.0.delivery_memory.holder, now.plus(CALL_LEASE))
+                .await?;
         }
         tx.commit().await?;
         Ok(recalls)
@@ -142,7 +143,7 @@ impl Messages {
     }
 
     async fn settle_recall(&self, recall: &ClaimedRecall, end: &RecallOutcome) -> sqlx::Result<u64> {
-        let (corp, holder) = (&self.0.settings.corp, &*self.0.worker.holder);
+        let (corp, holder) = (&self.0.settings.corp, &*self.0.delivery_memory.holder);
         let mut tx = self.0.db.write().await?;
         let window = shared::lock_send_window(&mut tx, corp).await?;
         let now = self.0.clock.now();

@@ -128,7 +128,7 @@ impl Messages {
     }
 
     async fn settle_once(&self, call: &ClaimedCall, verdict: &Verdict) -> sqlx::Result<DeliveryCounts> {
-        let (corp, holder) = (&self.0.settings.corp, &*self.0.worker.holder);
+        let (corp, holder) = (&self.0.settings.corp, &*self.0.delivery_memory.holder);
         let mut tx = self.0.db.write().await?;
         let window = shared::lock_send_window(&mut tx, corp).await?;
         let now = self.0.clock.now();
