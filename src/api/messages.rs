@@ -59,10 +59,10 @@ struct MessageRecipientsSchema {
     /// Userids; case does not matter.
     #[schema(required = false)]
     users: Vec<String>,
-    /// Units with everybody in and below them: our id, or `wecom:ID`.
+    /// Units with everybody in and below them: our id, `wecom:ID` or a path.
     #[schema(required = false)]
     units: Vec<String>,
-    /// Tags: our id, or `wecom:ID`.
+    /// Tags: our id, `wecom:ID` or a name.
     #[schema(required = false)]
     tags: Vec<String>,
     /// Everybody who may see the application. Needs the scope `messages:all`, and nothing else beside it.
@@ -107,7 +107,7 @@ enum AcceptedStatusSchema {
 /// What became of a message.
 #[derive(ToSchema)]
 #[schema(as = Message)]
-#[expect(dead_code, reason = "it describes message::show::MessageView in the document")]
+#[expect(dead_code, reason = "it describes message::views::MessageView in the document")]
 struct MessageSchema {
     id: String,
     #[schema(inline)]
@@ -119,7 +119,7 @@ struct MessageSchema {
     /// Why it failed, or why nothing is sent at the moment; null otherwise.
     #[schema(required)]
     reason: Option<String>,
-    /// How often WeCom was asked.
+    /// The most attempts of any one call.
     attempts: i64,
     #[schema(format = DateTime)]
     created_at: String,
@@ -144,7 +144,7 @@ enum MessageStatusSchema {
 
 #[derive(ToSchema)]
 #[schema(as = MessageRecipient)]
-#[expect(dead_code, reason = "it describes message::show::RecipientView in the document")]
+#[expect(dead_code, reason = "it describes message::views::RecipientView in the document")]
 struct MessageRecipientSchema {
     /// `@all` for everybody.
     userid: String,
@@ -157,7 +157,7 @@ struct MessageRecipientSchema {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it describes message::show::DeliveryStatus in the document")]
+#[expect(dead_code, reason = "it describes message::views::DeliveryStatus in the document")]
 enum RecipientStatusSchema {
     Pending,
     Sent,
@@ -200,7 +200,7 @@ fn idempotency_key<'h>(
     Ok(Some(key).filter(|key| !key.is_empty()))
 }
 
-/// Sends a message. It is on disk when this answers; what becomes of it, `GET` tells. With an `Idempotency-Key` the same
+/// Sends a message. It is on disk when this answers; `GET` shows what became of it. With an `Idempotency-Key` the same
 /// request again is the same message.
 #[utoipa::path(
     post, path = "/api/v1/messages", operation_id = "send_message", tag = "messages",
@@ -270,8 +270,8 @@ pub(super) async fn get_message(
     Ok(Json(find_own_message(&api, &client, id).await?).into_response())
 }
 
-/// Takes a message back: what waits is not sent, and what WeCom took within the last 24 hours it takes back. Whether it did,
-/// `GET` tells.
+/// Takes a message back: what waits is not sent, and what WeCom took within the last 24 hours it takes back. `GET` shows
+/// what became of it.
 #[utoipa::path(
     post, path = "/api/v1/messages/{id}/recall", operation_id = "recall_message", tag = "messages",
     params(("id" = String, Path, description = "Its id.")),
@@ -319,4 +319,17 @@ fn recall_problem(client: &AuthenticatedClient, refused: &commands::CommandError
         }
     };
     Problem::new(code, &client.request_id).with_detail(refused.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::MessageKind;
+
+    #[test]
+    fn the_document_names_every_kind_of_message_and_no_other() {
+        let schema = <MessageKindSchema as utoipa::PartialSchema>::schema();
+        let documented = serde_json::to_value(schema).unwrap();
+        assert_eq!(documented["enum"], serde_json::json!(MessageKind::ALL.map(MessageKind::as_str)));
+    }
 }

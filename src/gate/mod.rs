@@ -1,17 +1,19 @@
 //! The gate: forward authentication for applications behind a reverse proxy.
 //!
-//! nginx asks `GET /auth/nginx` before it passes a request on. A check goes through these files in
-//! order:
+//! nginx asks `GET /auth/nginx` before it passes a request on. The checker (`check`) leads a check
+//! through these files, in this order:
 //!
 //! | file | step |
 //! |---|---|
 //! | [`request`] | read the original request from one family of headers, from a trusted proxy only |
 //! | [`crate::session`] | find out who is signed in |
+//! | [`code_removal`] | on public_url's host, keep WeCom's codes away from applications |
 //! | [`path`], [`readings`] | list every way in which an application may understand the path |
 //! | [`glob`], [`rules`] | decide: [`rules::decide_access()`] is pure; the first matching rule decides, once for each reading |
-//! | [`code_removal`] | on public_url's host, keep WeCom's codes away from applications |
 //! | [`respond`] | answer 200 with identity headers, 401 with the way to sign in, or 403; nothing else |
-//! | [`explain`](mod@explain) | explain the same decision in words |
+//!
+//! The other files stand beside a check: [`explain`](mod@explain) explains the same decision in
+//! words, [`denied_page`] shows it to the person who was denied, and [`metrics`] counts.
 //!
 //! Whatever goes wrong ends in 401 or 403. Only [`rules::Decision::Allow`] leads to a 200.
 

@@ -4,6 +4,16 @@
 //! only session check: the gate and the sign-in call the same function, because two different
 //! checks would send a browser in circles. It reads [`memory`], and [`refresh`] keeps that in step
 //! with the database.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `check` | the session check |
+//! | [`memory`], [`refresh`] | what every check reads, and how it follows the database |
+//! | `state` | what [`Sessions`] consists of, and which part of it outlives a reload |
+//! | [`store`] | SQL |
+//! | [`token`], `signature` | the session token and the identity assertion: JWTs, and their one form of a signature |
+//! | [`keys`] | the signing keys, and how they rotate |
+//! | [`assertion`], [`identity`] | what applications are told: a signed token, and headers |
 
 pub(crate) mod assertion;
 mod check;

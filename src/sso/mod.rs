@@ -15,6 +15,17 @@
 //!
 //! [`logout`] ends the sessions; [`recheck`] asks WeCom again while they last. Every failure is a
 //! variant of one enum ([`error`]).
+//!
+//! The remaining files are parts of those steps:
+//!
+//! | file | what it has |
+//! |---|---|
+//! | [`target`], [`entrance`], `o2oa_link` | what a start asks for: where to go, which way in, and O2OA's way to say it |
+//! | [`attempt_cookie`], `marker`, `fragment` | what the browser keeps during a sign-in |
+//! | `callback_query` | what comes back from WeCom |
+//! | [`store`], [`metrics`] | the SQL of attempts and tickets; counters |
+//! | [`whoami`] | who is signed in |
+//! | [`verify_file`] | the proof that the trusted domain belongs to the company |
 
 pub(crate) mod attempt_cookie;
 pub(crate) mod bad_codes;

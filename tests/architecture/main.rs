@@ -234,10 +234,6 @@ fn import_complaint(from: &str, reference: &Reference) -> Option<String> {
         return None;
     }
     let from_floor = floor(from)?;
-    if to == "App" {
-        // Handlers are mounted on `Router<App>`: the one name that points upwards.
-        return (from_floor < 2).then(|| format!("`{from}` must not name `App`"));
-    }
     let Some(to_floor) = floor(to) else {
         return Some(format!(
             "`crate::{to}` is on no floor: name the module that owns it, or give it a floor"
@@ -325,7 +321,7 @@ fn paths_in_code_macros_and_attributes_count_as_imports() {
 
 #[test]
 fn downward_imports_and_the_own_room_are_free() {
-    let text = "use crate::{base::A, db::Db, session::Session, App};\nuse super::respond; use super::*; pub(crate) fn f() {}";
+    let text = "use crate::{base::A, db::Db, session::Session};\nuse super::respond; use super::*; pub(crate) fn f() {}";
     assert_eq!(imports_of("src/gate/rules.rs", text), "");
     assert_eq!(imports_of("src/o2oa/mod.rs", "use crate::message::accept;"), "");
     assert_eq!(imports_of("src/bin/gongpai-demo.rs", "use gongpai::{app::App, simulator::Simulator};"), "");

@@ -1,5 +1,9 @@
 //! Turns written values into checked ones. Every part is checked even if another one has errors, so
 //! that all findings come at once.
+//!
+//! Each file checks the sections that it is named after. `hosts` checks everything that says which
+//! hosts belong to this installation; `server` also has the small sections `[database]`,
+//! `[session]`, `[pages]` and `[log]`.
 
 mod clients;
 mod directory;

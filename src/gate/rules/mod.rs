@@ -6,6 +6,13 @@
 //! widens access. Units, tags and userids are resolved for each version of the chart
 //! ([`ResolvedRules`]). [`decide_access()`] is pure: the gate, the denied page and `gongpai
 //! explain` all call it.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `host_pattern` | the `host` of a rule |
+//! | `allow` | whom a rule allows, and who that is in the current chart |
+//! | `decide` | the decision about one request |
+//! | `warnings` | rules that are valid but surely not meant as written |
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};

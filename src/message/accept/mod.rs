@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! Messages::accept
-//!   store::find_by_key             a request that was accepted before gets the same answer
 //!   content::validate_content      what it says                                   (pure)
+//!   store::find_by_key             a request that was accepted before gets the same answer
 //!   recipients::resolve_targets    whom it is for, in the current directory
 //!   GroupCommit::write             one transaction for all concurrent callers; durable when it returns
 //! ```

@@ -71,7 +71,7 @@ impl Messages {
         let mut tx = self.0.db.write().await?;
         let window = shared::lock_send_window(&mut tx, corp).await?;
         let now = self.0.clock.now();
-        // Between two probes the window is not held for a moment, although nothing can be sent.
+        // Between two probes the send window is not held for a moment, although nothing can be sent.
         let since = window.hold_since.or_else(|| window.is_held(now).then_some(now));
         let hold = since.map(|since| LiftedHold { since, cause: HoldCause::from_send_window(&window) });
         lift_hold(&mut tx, corp, &window, now).await?;

@@ -169,7 +169,7 @@ pub(super) async fn count_not_reached(tx: &mut AnyConnection, id: &MessageId) ->
 
 /// Counts the recipients that wait for a retry of their call.
 ///
-/// If the window `is_held`, also those that have no call yet, or one that nobody makes.
+/// If the send window `is_held`, also those that have no call yet, or one that nobody makes.
 pub(super) async fn count_held_back(
     tx: &mut AnyConnection,
     id: &MessageId,

@@ -3,7 +3,7 @@
 //!
 //! A member gets 30 messages a minute and 1000 an hour from one application, including those to
 //! everybody. We count a message when its call is settled, which is never before WeCom counts it.
-//! The next one goes out when the window has passed since then, with a margin.
+//! The next one goes out when the minute or hour since then is over, with a margin.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
 //! `/sso/m/{id}`: opens a link of a message signed in, for its recipients only ([design: signed-in
 //! links](crate::design#signed-in-links)).
 //!
-//! To have the link is not enough: it leads on only in a browser in which a recipient is signed in.
-//! Nobody else learns where it leads or what the message said. An unknown id gets the same answer
-//! as an expired one, so that nobody can find out which ids exist. The target is checked again at
-//! every opening, because a host may no longer be ours.
+//! The link alone is not enough. It opens only in a browser where a recipient is signed in. Nobody
+//! else learns where it leads or what the message said. An unknown id gets the same answer as an
+//! expired one, so that nobody can find out which ids exist. The target is checked again at every
+//! opening, because a host may no longer be ours.
 
 mod store;
 

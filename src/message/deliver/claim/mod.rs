@@ -31,7 +31,7 @@ pub(super) const MAX_START_DELAY: Duration = Duration::from_secs(10);
 
 /// A call is not sent again so close to the end of WeCom's duplicate window.
 ///
-/// The bytes have to arrive inside the window, however late the call begins and is answered.
+/// The bytes have to arrive inside that window, however late the call begins and is answered.
 pub(super) const RETRY_CUTOFF_MARGIN: Duration =
     MAX_START_DELAY.saturating_add(ANSWER_DEADLINE).saturating_add(Duration::from_secs(1));
 
@@ -44,6 +44,7 @@ pub(super) struct ClaimedCall {
     pub(super) id: CallId,
     pub(super) request: String,
     pub(super) recipients: i64,
+    /// WeCom's duplicate window for these bytes.
     pub(super) window: Duration,
     /// The number of this attempt. Together with the holder it says who may settle the call.
     pub(super) number: i64,
@@ -60,8 +61,8 @@ impl ClaimedCall {
         self.uncertain_at.unwrap_or(self.began_at).plus(self.window).minus(RETRY_CUTOFF_MARGIN)
     }
 
-    /// Returns how long the bytes may take to arrive: only inside the window, if they may have been
-    /// sent before.
+    /// Returns how long the bytes may take to arrive: only inside the duplicate window, if they may
+    /// have been sent before.
     pub(super) fn time_left(&self, now: Timestamp) -> Duration {
         self.uncertain_at
             .map_or(ANSWER_DEADLINE, |since| since.plus(self.window).since(now).min(ANSWER_DEADLINE))
@@ -69,7 +70,7 @@ impl ClaimedCall {
 
     /// Whether the same bytes could arrive twice now.
     ///
-    /// The window is over, or the clock was set back, so that nobody knows.
+    /// The duplicate window is over, or the clock was set back, so that nobody knows.
     fn is_too_late(&self, now: Timestamp) -> bool {
         self.uncertain_at.is_some_and(|since| since > now || now >= self.retry_until())
     }

@@ -109,6 +109,7 @@ pub(super) struct PlanContext {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PlannedCall {
     pub(super) body: String,
+    /// WeCom's duplicate window for this body.
     pub(super) window: Duration,
     /// Message, member, and current userid of each.
     pub(super) recipients: Vec<(MessageId, String, String)>,
@@ -287,7 +288,7 @@ impl Messages {
     /// Plans once. Returns how many calls were planned and how many recipients were decided about.
     pub(super) async fn plan(&self) -> sqlx::Result<(u64, u64)> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
-        // Checked before the window is locked, because mostly there is nothing to do.
+        // Checked before the send window is locked, because mostly there is nothing to do.
         if self.check_send_window().await?.is_held(clock.now())
             || !store::has_due_recipients(db.pool(), corp, clock.now()).await?
         {
@@ -320,6 +321,7 @@ impl Messages {
         tx.commit().await?;
         let taken: usize = made.iter().map(|(_, call)| call.recipients.len()).sum();
         let failed = u64::try_from(plan.failed.len()).unwrap_or(u64::MAX);
+        // One reason for all of them: who left, who has no WeCom account, who cannot be addressed.
         self.0.metrics.add_failures("left", failed);
         self.0.metrics.add_recipients(&DeliveryCounts { failed, ..DeliveryCounts::default() });
         let moved = taken + plan.postponed.len() + plan.failed.len();

@@ -41,7 +41,7 @@ fn next_send_window(
 ) -> Option<SendWindow> {
     let mut next = window.clone();
     match obstacle {
-        // A call that was in flight when the window was held says nothing about the hold.
+        // A call that was in flight when the send window was held says nothing about the hold.
         None if !window.is_held(now) => {
             next.holds = 0;
             next.hold_reason = String::new();
@@ -55,7 +55,7 @@ fn next_send_window(
         Some(SendObstacle::TooManyCalls) => {
             next.max_concurrent_calls = (window.max_concurrent_calls / 2).max(1);
         }
-        // Calls that fail together hold the window once.
+        // Calls that fail together hold the send window once.
         Some(_) if window.is_held(now) => {}
         Some(SendObstacle::LimitReached(_)) => {
             // Probes of what was broken before do not count as limits in a row.
@@ -136,7 +136,7 @@ impl Messages {
             Verdict::Retry { obstacle, .. } => obstacle.as_ref(),
             _ => None,
         };
-        // A call that WeCom did not deal with says nothing about the window.
+        // A call that WeCom did not deal with says nothing about the send window.
         let tells = obstacle.is_some()
             || matches!(
                 verdict,
