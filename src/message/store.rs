@@ -108,8 +108,8 @@ fn parse_send_window(row: &AnyRow) -> sqlx::Result<SendWindow> {
     })
 }
 
-/// Locks the send window until the transaction ends. Every other step that plans, claims or settles
-/// waits for it.
+/// Locks the send window until the transaction ends. Every other step of delivery, and
+/// every command that changes messages, waits for it.
 pub(super) async fn lock_send_window(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<SendWindow> {
     loop {
         let taken = sqlx::query(concat!(

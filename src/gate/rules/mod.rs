@@ -3,9 +3,9 @@
 //! The first rule that matches by host, path and method decides, and no later one is read. A host
 //! that has rules denies what none of them matches; a host without rules follows `gate.default`.
 //! What is not understood (an unknown method, an element of `allow` from a later version) never
-//! widens access. Units, tags and userids are resolved for each version of the chart
-//! ([`ResolvedRules`]). [`decide_access()`] is pure: the gate, the denied page and `gongpai
-//! explain` all call it.
+//! widens access. Units, tags and leaders are resolved for each version of the chart
+//! ([`ResolvedRules`]); userids are compared at each check, through their bindings.
+//! [`decide_access()`] is pure: the gate, the denied page and `gongpai explain` all call it.
 //!
 //! | file | what it has |
 //! |---|---|

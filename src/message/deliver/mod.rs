@@ -6,9 +6,9 @@
 //!
 //! | step | does |
 //! |---|---|
-//! | `expire` | ends messages that are no longer to be sent |
 //! | `expand` | writes one row for each recipient |
 //! | `plan` | groups recipients into calls, or postpones them |
+//! | `expire` | ends messages that are no longer to be sent, at most once a second |
 //! | `claim` | leases a call to this process |
 //! | `send` | sends its bytes to WeCom |
 //! | `verdict`, `settle` | decides what the answer means, and writes it |
