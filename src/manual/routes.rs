@@ -182,7 +182,7 @@ fn build_response(
         css: [asset_url("gongpai.css"), asset_url("manual.css")],
         icon: asset_url("badge.svg"),
         version: env!("CARGO_PKG_VERSION"),
-        command: format!("gongpai docs {}", if name == INDEX { "" } else { name }).trim_end().to_owned(),
+        command: command_of(lang, name),
     };
     match page.render() {
         Ok(html) => respond_cacheable(headers, status, html),
@@ -191,6 +191,17 @@ fn build_response(
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// The command that shows this page in a terminal. On servers the locale mostly is C.UTF-8, which is
+/// English to us, so that the Chinese page names its language.
+fn command_of(lang: Language, name: &str) -> String {
+    let page = if name == INDEX { String::new() } else { format!(" {name}") };
+    let option = match lang {
+        Language::Zh => " --lang zh",
+        Language::En => "",
+    };
+    format!("gongpai docs{page}{option}")
 }
 
 const fn labels(lang: Language) -> &'static ManualLabels {
