@@ -37,7 +37,7 @@ pub(crate) fn add_client(
         }
     }
     writeln!(out, "secret of {id}, shown this once:\n\n{secret}\n")?;
-    writeln!(out, "paste into gongpai.toml and restart the gateway:\n")?;
+    writeln!(out, "paste into gongpai.toml and reload the gateway:\n")?;
     writeln!(out, "[[api_clients]]")?;
     writeln!(out, "id = {id:?}")?;
     writeln!(out, "secret_hash = \"sha256:{}\"", sha256_hex(&secret))?;
