@@ -131,7 +131,7 @@ fn chinese(reference: &Reference) -> Words {
     Words {
         title: "配置",
         introduction: introduction.into_values().collect(),
-        top: "不属于任何小节的键",
+        top: "顶层配置项",
         default: "默认：",
         none: "空",
         file: "从文件读取：",
