@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::support::app::{PUBLIC_URL, TestApp, run_all_at_once};
 use crate::support::browser::{Browser, BrowserRequest, Page, WECOM_PHONE};
+use crate::support::sessions::find_session_ids;
 
 const SESSION: &str = "__Host-gongpai";
 
@@ -161,7 +162,7 @@ async fn reload_and_back_are_harmless_even_after_the_attempts_cookie_has_gone() 
     let (mut phone, callback) = start_sign_in(&t, "zhangsan").await;
     let target = format!("{PUBLIC_URL}/x");
     phone.get(callback.as_str()).await;
-    let sid = t.query_texts("SELECT sid FROM sessions").await;
+    let sid = find_session_ids(&t.app.db).await;
     assert_eq!(phone.get(callback.as_str()).await.location().unwrap().as_str(), target);
     for seconds in [61, 3600] {
         phone.cookies.advance(Duration::from_secs(seconds));
@@ -169,7 +170,7 @@ async fn reload_and_back_are_harmless_even_after_the_attempts_cookie_has_gone() 
         let again = phone.get(callback.as_str()).await;
         assert_eq!(again.location().unwrap().as_str(), target, "after {seconds} s");
     }
-    assert_eq!(t.query_texts("SELECT sid FROM sessions").await, sid);
+    assert_eq!(find_session_ids(&t.app.db).await, sid);
     assert_eq!(t.wecom.calls("auth/getuserinfo"), 1);
 }
 

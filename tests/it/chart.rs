@@ -9,7 +9,7 @@ use gongpai::testing::base::clock::{Clock, Timestamp};
 use gongpai::testing::base::id::{CorpId, PersonId, RunId, Sid, UnitId, UserId};
 use gongpai::testing::base::secret::Secret;
 use gongpai::testing::config::LinkField;
-use gongpai::testing::db::feed::FeedTransaction;
+use gongpai::testing::db::feed::{FeedKind, FeedTransaction};
 use gongpai::testing::db::{DatabaseLocation, Db};
 use gongpai::testing::directory::{self, MemberProfile, PersonStatus};
 use gongpai::testing::session::Amr;
@@ -22,9 +22,20 @@ use gongpai::testing::sync::plan::{self, LocalDirectory, PlannedPersonChange, Sy
 use gongpai::testing::sync::remote::{
     Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
 };
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::AssertSqlSafe;
 
+use crate::support::changes::{count_removals, find_lowest_change_number, sum_published_changes};
+use crate::support::chart_rows::{
+    count_person_rows_named_since, count_person_rows_since, count_published_persons_named,
+    count_userid_holders, find_kept_ids, find_person_ids, find_persons_published_twice,
+    find_released_persons, find_repeated_userids, read_published_texts,
+};
+use crate::support::conflicts::read_conflicts;
 use crate::support::database::TestDatabase;
+use crate::support::feed::{find_announced_ids, read_last_number};
+use crate::support::query::count_rows;
+use crate::support::sessions::{EndedSessionRow, find_ended_sessions};
+use crate::support::sync_runs::read_report;
 
 const ONE_DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -94,16 +105,6 @@ impl ChartFixture {
 
     async fn execute(&self, sql: &str) {
         sqlx::query(AssertSqlSafe(sql.to_owned())).execute(self.db.pool()).await.expect(sql);
-    }
-
-    async fn texts(&self, sql: &str) -> Vec<String> {
-        let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(self.db.pool()).await.expect(sql);
-        rows.iter().map(|row| row.try_get(0).expect("a text")).collect()
-    }
-
-    async fn number(&self, sql: &str) -> i64 {
-        let row = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(self.db.pool()).await.expect(sql);
-        row.try_get(0).expect("a number")
     }
 
     async fn local(&self) -> LocalDirectory {
@@ -177,28 +178,13 @@ impl ChartFixture {
         directory::store::published_version(&self.db, &self.corp).await.expect("a chart").1
     }
 
-    /// Counts the rows of a table, or those after its `WHERE`.
     async fn count_rows(&self, table: &str) -> i64 {
-        self.number(&format!("SELECT COUNT(*) FROM {table}")).await
+        count_rows(&self.db, table).await
     }
 
     /// Returns everything that the published version says, without ids of persons.
     async fn published(&self) -> Vec<String> {
-        let holds = "JOIN charts c ON v.since <= c.version AND v.until > c.version";
-        let mut all = self
-            .texts(&format!("SELECT v.name || ' ' || COALESCE(v.parent_id, '') FROM unit_rows v {holds}"))
-            .await;
-        all.extend(
-            self.texts(&format!(
-                "SELECT p.userid || ' ' || CASE WHEN p.released_at IS NULL THEN '' ELSE 'released ' END || v.userid || \
-                 ' ' || v.name || ' ' || v.status || ' ' || v.memberships || v.detail \
-                 FROM person_rows v JOIN persons p ON p.id = v.person_id {holds}"
-            ))
-            .await,
-        );
-        all.extend(self.texts(&format!("SELECT v.name || v.users || v.units FROM tag_rows v {holds}")).await);
-        all.sort();
-        all
+        read_published_texts(&self.db).await
     }
 
     async fn sign_in(&self, userid: &str, name: &str) -> PersonId {
@@ -308,12 +294,12 @@ async fn nothing_of_a_run_is_seen_before_all_of_it_is() {
     fixture.remove_leftovers().await;
     let plan = fixture.plan(&next).await;
     let (db, was, counted) =
-        (fixture.db.clone(), fixture.number(COUNT_NEW_NAMES_SQL).await, Arc::clone(&seen));
+        (fixture.db.clone(), count_published_persons_named(&fixture.db, "新").await, Arc::clone(&seen));
     let pause: Box<PauseHook> = Box::new(move |_| {
         let (db, counted) = (db.clone(), Arc::clone(&counted));
         Box::pin(async move {
-            let row = sqlx::query(COUNT_NEW_NAMES_SQL).fetch_one(db.pool()).await?;
-            assert_eq!(row.try_get::<i64, _>(0)?, 0, "a row of the next version is visible");
+            let visible = count_published_persons_named(&db, "新").await;
+            assert_eq!(visible, 0, "a row of the next version is visible");
             counted.fetch_add(1, Ordering::SeqCst);
             Ok(())
         })
@@ -331,13 +317,10 @@ async fn nothing_of_a_run_is_seen_before_all_of_it_is() {
     assert_ne!(before, after);
     assert_eq!(after.iter().filter(|line| line.contains(" 新 active")).count(), 1050);
     assert_eq!(after.iter().filter(|line| line.contains(" left ")).count(), 50);
-    let report = fixture.texts("SELECT report FROM sync_runs").await.concat();
+    let report = read_report(&fixture.db).await;
     assert_eq!(serde_json::from_str::<ApplyResult>(&report).expect("a report"), applied);
     assert_eq!(fixture.complete_at().await, Some(options.began));
 }
-
-const COUNT_NEW_NAMES_SQL: &str = "SELECT COUNT(*) FROM person_rows v JOIN charts c ON v.since <= c.version AND v.until > c.version \
-                         WHERE v.name = '新'";
 
 #[tokio::test]
 async fn a_run_that_dies_anywhere_is_cleared_away_and_its_repeat_ends_the_same() {
@@ -380,10 +363,9 @@ async fn a_run_that_dies_anywhere_is_cleared_away_and_its_repeat_ends_the_same()
     let healed = fixture.remove_leftovers().await;
     assert!(healed.pruned >= 1100, "{healed:?}");
     assert_eq!(fixture.published().await, expected);
-    let twice = "SELECT lower(userid) FROM persons GROUP BY lower(userid) HAVING COUNT(*) > 1";
-    assert!(fixture.texts(twice).await.is_empty());
+    assert!(find_repeated_userids(&fixture.db).await.is_empty());
     let rows = fixture.count_rows("directory_changes").await;
-    let told = fixture.number("SELECT CAST(SUM(count) AS BIGINT) FROM publications").await;
+    let told = sum_published_changes(&fixture.db).await;
     assert_eq!(rows, told, "entries that were never published are gone");
 }
 
@@ -391,10 +373,9 @@ async fn a_run_that_dies_anywhere_is_cleared_away_and_its_repeat_ends_the_same()
 async fn a_process_that_lost_the_run_writes_nothing_more() {
     let fixture = ChartFixture::open().await;
     fixture.run(&remote(many_members(3, "旧"))).await;
-    let dump = "SELECT CAST(COUNT(*) AS BIGINT) FROM person_rows";
     for taken in ["holder = 'another'", "status = 'failed', holder = 'one'"] {
         fixture.execute(&format!("UPDATE sync_runs SET {taken}")).await;
-        let before = (fixture.published().await, fixture.number(dump).await);
+        let before = (fixture.published().await, fixture.count_rows("person_rows").await);
         let plan = fixture.plan(&remote(many_members(1200, "新"))).await;
         let options = fixture.options();
         assert!(matches!(fixture.write(plan, &options).await, Err(ApplyError::Lost)), "{taken}");
@@ -402,7 +383,7 @@ async fn a_process_that_lost_the_run_writes_nothing_more() {
             matches!(apply::cleanup::remove_leftovers(&fixture.target()).await, Err(ApplyError::Lost)),
             "{taken}"
         );
-        assert_eq!((fixture.published().await, fixture.number(dump).await), before, "{taken}");
+        assert_eq!((fixture.published().await, fixture.count_rows("person_rows").await), before, "{taken}");
     }
     // Lost in the middle: what was staged stays unseen.
     fixture.execute("UPDATE sync_runs SET holder = 'one', status = 'running'").await;
@@ -464,9 +445,7 @@ async fn who_signs_in_while_a_run_writes_is_neither_lost_nor_doubled() {
         assert_eq!((&gone.id, gone.status), (&ids[1], PersonStatus::Active), "after {at}");
         assert_eq!(fixture.person("off").await.status, PersonStatus::Active, "after {at}");
         assert_eq!(fixture.person("unlisted").await.status, PersonStatus::Active);
-        let holds = "SELECT v.person_id FROM person_rows v JOIN charts c ON v.since <= c.version AND v.until > c.version \
-                     GROUP BY v.person_id HAVING COUNT(*) > 1";
-        assert!(fixture.texts(holds).await.is_empty());
+        assert!(find_persons_published_twice(&fixture.db).await.is_empty());
         // The next run gets along with all of it.
         fixture.clock.advance(Duration::from_secs(60));
         fixture.run(&next).await;
@@ -492,25 +471,21 @@ async fn sessions_of_whoever_left_end_with_the_publication() {
         .run_with(&next, 1, move || {
             let (db, counted) = (db.clone(), Arc::clone(&counted));
             Box::pin(async move {
-                let sql = "SELECT COUNT(*) FROM sessions WHERE ended_at IS NOT NULL";
-                let ended: i64 = sqlx::query(sql).fetch_one(db.pool()).await.unwrap().try_get(0).unwrap();
-                assert_eq!(ended, 0);
+                assert_eq!(find_ended_sessions(&db).await, []);
                 counted.fetch_add(1, Ordering::SeqCst);
             })
         })
         .await
         .expect("published");
     assert_eq!(seen.load(Ordering::SeqCst), 1);
-    let ended = fixture
-        .texts("SELECT sid || ' ' || end_reason FROM sessions WHERE ended_at IS NOT NULL ORDER BY sid")
-        .await;
-    let mut expected = [format!("{} disabled", sids[1]), format!("{} left", sids[3])];
+    let ended = |sid: &Sid, reason: &str| EndedSessionRow { sid: sid.to_string(), reason: reason.to_owned() };
+    let mut expected = [ended(&sids[1], "disabled"), ended(&sids[3], "left")];
     expected.sort();
-    assert_eq!(ended, expected);
-    let told = fixture.texts("SELECT id FROM feed WHERE kind = 'session' ORDER BY id").await;
+    assert_eq!(find_ended_sessions(&fixture.db).await, expected);
+    let told = find_announced_ids(&fixture.db, FeedKind::Session).await;
     assert_eq!(told.len(), 2);
     assert!([1, 3].iter().all(|n: &usize| told.contains(&sids[*n].to_string())));
-    assert_eq!(fixture.texts("SELECT id FROM feed WHERE kind = 'chart' ORDER BY seq").await, ["1", "2"]);
+    assert_eq!(find_announced_ids(&fixture.db, FeedKind::Chart).await, ["1", "2"]);
 }
 
 #[tokio::test]
@@ -519,18 +494,13 @@ async fn a_run_that_finds_nothing_new_writes_no_row() {
     let all = remote(many_members(600, "名"));
     fixture.run(&all).await;
     fixture.run(&all).await;
-    let state = [
-        "SELECT COUNT(*) FROM person_rows WHERE since = 1",
-        "SELECT COUNT(*) FROM directory_changes",
-        "SELECT seq FROM feed_counter WHERE name = 'batch'",
-        "SELECT version FROM charts",
-    ];
-    let numbers = || async {
-        let mut numbers = Vec::new();
-        for sql in state {
-            numbers.push(fixture.number(sql).await);
-        }
-        numbers
+    let numbers = async || {
+        [
+            count_person_rows_since(&fixture.db, 1).await,
+            fixture.count_rows("directory_changes").await,
+            read_last_number(&fixture.db, "batch").await,
+            fixture.version().await,
+        ]
     };
     let before = numbers().await;
     assert_eq!(before, [600, 604, 1, 1]);
@@ -546,8 +516,8 @@ async fn a_run_that_finds_nothing_new_writes_no_row() {
     let applied = fixture.run(&next).await;
     assert_eq!(applied.counts.persons, Tally { created: 0, updated: 1, removed: 0 });
     assert_eq!(applied.lines, ["changed person u5 (名): name"]);
-    assert_eq!(fixture.count_rows("person_rows WHERE since = 1").await, 600);
-    assert_eq!(fixture.count_rows("person_rows WHERE since = 2").await, 1);
+    assert_eq!(count_person_rows_since(&fixture.db, 1).await, 600);
+    assert_eq!(count_person_rows_since(&fixture.db, 2).await, 1);
 }
 
 #[tokio::test]
@@ -572,11 +542,11 @@ async fn a_record_that_cannot_be_read_or_written_is_skipped_and_told() {
     assert_eq!(skipped, [("person", "u3"), ("person", "u9")]);
     assert!(applied.skipped.iter().any(|s| s.id == broken.as_str() && s.reason.contains("memberships")));
     assert_eq!(applied.counts.persons, Tally { created: 0, updated: 698, removed: 0 });
-    assert_eq!(fixture.count_rows("person_rows WHERE since = 2 AND name = '新'").await, 698);
+    assert_eq!(count_person_rows_named_since(&fixture.db, "新", 2).await, 698);
     assert_eq!(fixture.person("u3").await.name, "旧");
     // The numbers of the change feed have no gap.
     let rows = fixture.count_rows("directory_changes").await;
-    let last = fixture.number("SELECT seq FROM feed_counter WHERE name = 'directory'").await;
+    let last = read_last_number(&fixture.db, "directory").await;
     assert_eq!(rows, last);
 }
 
@@ -618,7 +588,7 @@ async fn two_members_who_swap_their_userids_stay_who_they_are() {
     let applied = fixture.write(plan, &options).await.expect("published");
     assert_eq!(applied.counts.persons.updated, 2);
     assert_eq!((fixture.person("b").await.id, fixture.person("a").await.id), ids);
-    assert_eq!(fixture.count_rows("persons WHERE released_at IS NULL").await, 2);
+    assert_eq!(count_userid_holders(&fixture.db).await, 2);
 }
 
 #[tokio::test]
@@ -667,20 +637,22 @@ async fn a_userid_used_again_goes_to_somebody_new_when_the_version_is_published(
     let second = fixture.person("a").await;
     assert_ne!(second.id, first);
     assert_eq!(second.status, PersonStatus::Active);
-    let released = fixture.texts("SELECT id FROM persons WHERE released_at IS NOT NULL").await;
-    assert_eq!(released, [first.to_string()]);
-    let asked = "SELECT kind || ' ' || person_id || ' ' || candidates || ' ' || state FROM conflicts";
-    assert_eq!(fixture.texts(asked).await, [format!("reused {} [\"{first}\"] open", second.id)]);
+    assert_eq!(find_released_persons(&fixture.db).await, [first.to_string()]);
+    let conflicts = read_conflicts(&fixture.db).await;
+    let [conflict] = &conflicts[..] else { panic!("{conflicts:?}") };
+    assert_eq!((&*conflict.kind, &*conflict.state), ("reused", "open"));
+    assert_eq!((&*conflict.person, &*conflict.candidates), (second.id.as_str(), &*format!("[\"{first}\"]")));
     // The same conflict is not raised twice, and it closes when the person who left is purged.
     fixture.clock.advance(ONE_DAY);
     fixture.run(&remote(vec![with_mobile(member("a", "乙", 3), "2")])).await;
-    assert_eq!(fixture.texts(asked).await.len(), 1);
+    assert_eq!(read_conflicts(&fixture.db).await.len(), 1);
     let now = fixture.clock.now();
     let purged =
         apply::cleanup::purge_left_persons(&fixture.db, &fixture.corp, now, now, 500).await.expect("purged");
     assert_eq!(purged, 1);
-    assert_eq!(fixture.texts("SELECT state FROM conflicts").await, ["gone"]);
-    assert_eq!(fixture.texts("SELECT id FROM persons").await, [second.id.to_string()]);
+    let states: Vec<_> = read_conflicts(&fixture.db).await.into_iter().map(|row| row.state).collect();
+    assert_eq!(states, ["gone"]);
+    assert_eq!(find_person_ids(&fixture.db).await, [second.id.to_string()]);
 }
 
 #[tokio::test]
@@ -738,15 +710,14 @@ async fn whoever_left_long_ago_is_purged_and_a_session_keeps_only_the_id() {
     let purge = |before| apply::cleanup::purge_left_persons(&fixture.db, &fixture.corp, now, before, 500);
     assert_eq!(purge(now.minus(ONE_DAY * 3)).await.expect("purged"), 0);
     assert_eq!(purge(now.minus(ONE_DAY)).await.expect("purged"), 2);
-    let left = format!("SELECT id FROM persons WHERE id IN ('{first}', '{second}')");
-    assert_eq!(fixture.texts(&left).await, [second.to_string()]);
-    let removed = "SELECT CAST(COUNT(*) AS BIGINT) FROM directory_changes WHERE change = 'removed'";
-    assert_eq!(fixture.number(removed).await, 2);
+    let kept = async || find_kept_ids(&fixture.db, &[&first, &second]).await;
+    assert_eq!(kept().await, [second.to_string()]);
+    assert_eq!(count_removals(&fixture.db).await, 2);
     // Somebody new with that userid inherits nothing.
     assert_ne!(fixture.sign_in("u3", "新人").await, second);
     fixture.execute("DELETE FROM sessions").await;
     assert_eq!(fixture.remove_leftovers().await.identities, 1);
-    assert!(fixture.texts(&left).await.is_empty());
+    assert!(kept().await.is_empty());
 }
 
 #[tokio::test]
@@ -765,7 +736,7 @@ async fn old_entries_of_the_change_feed_go_oldest_first() {
         if rows < 300 {
             break;
         }
-        let left = fixture.number("SELECT CAST(MIN(n) AS BIGINT) FROM directory_changes").await;
+        let left = find_lowest_change_number(&fixture.db).await;
         assert!(left == i64::try_from(deleted).unwrap() || left == 0, "from its beginning");
     }
     assert_eq!(fixture.count_rows("directory_changes").await, 1);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use gongpai::simulator::{InjectedFault, RunningSimulator, Simulator};
 use gongpai::testing::app::App;
 use gongpai::testing::base::clock::Clock;
+use gongpai::testing::base::id::UserId;
 use gongpai::testing::config::{Config, ConfigSources};
+use gongpai::testing::directory::store::find_person_by_userid;
 use gongpai::testing::doctor::{DoctorFinding, DoctorSubject, FindingLevel, examine};
 use serde_json::Value;
 
@@ -566,14 +568,15 @@ async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
 
     let (app, _) = App::build(installation.load_config(), Clock::System).await.expect("the gateway starts");
     let corp = &app.config.wecom.corp_id;
-    let person = "(SELECT id FROM persons WHERE userid = 'zhangsan')";
+    let zhangsan = find_person_by_userid(&app.db, corp, &UserId::new("zhangsan")).await;
+    let person = zhangsan.expect("the database answers").expect("zhangsan").id;
     for statement in [
         format!(
             "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
-             VALUES ('c1', '{corp}', 'reused', {person}, '[]', 'open', 0)"
+             VALUES ('c1', '{corp}', 'reused', '{person}', '[]', 'open', 0)"
         ),
         format!(
-            "INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', 'lisi', {person}, 0)"
+            "INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', 'lisi', '{person}', 0)"
         ),
         "UPDATE sync_runs SET status = 'refused', reason = 'too much'".to_owned(),
     ] {

@@ -3,17 +3,21 @@
 use gongpai::testing::audit::AuditRow;
 use gongpai::testing::base::id::{PersonId, UnitId, UserId};
 use gongpai::testing::cli;
-use gongpai::testing::db::feed::{self, FeedKind};
+use gongpai::testing::db::feed::FeedKind;
 use gongpai::testing::directory::bindings::BindingMatch;
 use gongpai::testing::directory::{self, Person};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::app::{PUBLIC_URL, TestApp, run_all_at_once};
+use crate::support::audit::audit_rows;
+use crate::support::chart_rows::{count_holders_of_userid, find_released_persons};
+use crate::support::conflicts::conflict_state;
 use crate::support::directory::{
-    audit_rows, call, conflict_state, directory_changes, execute_sql, find_holder, insert_department,
-    live_sessions, problem, released_persons, start_with_client,
+    call, directory_changes, execute_sql, find_holder, insert_department, live_sessions, problem,
+    start_with_client,
 };
+use crate::support::feed::find_announced_ids;
 
 /// Creates a local person and returns the id.
 async fn create_local_person(t: &TestApp, body: Value) -> String {
@@ -47,8 +51,7 @@ async fn match_rule(t: &TestApp, userid: &str, person: &str) -> BindingMatch {
 
 /// Returns the userids whose bindings replicas have to read again.
 async fn announced_bindings(t: &TestApp) -> Vec<String> {
-    let entries = feed::list_entries_after(&t.app.db, 0, 10_000).await.expect("the database answers");
-    entries.into_iter().filter(|entry| entry.kind == Some(FeedKind::Binding)).map(|entry| entry.id).collect()
+    find_announced_ids(&t.app.db, FeedKind::Binding).await
 }
 
 fn details(rows: &[AuditRow]) -> Vec<&str> {
@@ -130,7 +133,10 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
     assert_eq!(session["sub"], known);
     assert_eq!(match_rule(&t, "zhangsan", &known).await, BindingMatch::Same);
     assert_eq!(announced_bindings(&t).await, ["zhangsan"], "replicas hear of it");
-    assert_eq!(t.count_rows("persons").await - i64::try_from(released_persons(&t).await.len()).unwrap(), 2);
+    assert_eq!(
+        t.count_rows("persons").await - i64::try_from(find_released_persons(&t.app.db).await.len()).unwrap(),
+        2
+    );
     let changes = directory_changes(&t).await;
     let notes: Vec<_> = changes
         .iter()
@@ -286,11 +292,7 @@ async fn of_two_answers_at_once_one_counts() {
     let mut statuses = run_all_at_once(answers).await;
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409, 409, 409]);
-    assert_eq!(
-        t.query_number("SELECT COUNT(*) FROM persons WHERE userid = 'zhangsan' AND released_at IS NULL")
-            .await,
-        1
-    );
+    assert_eq!(count_holders_of_userid(&t.app.db, "zhangsan").await, 1);
     let rows = t.count_rows("person_rows").await;
     assert_eq!(rows, if conflict_state(&t, "c1").await == "merged" { 2 } else { 3 });
 }

@@ -5,9 +5,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::app::{PUBLIC_URL, TestApp, configuration, run_all_at_once};
+use crate::support::audit::audit_rows;
+use crate::support::changes::find_largest_publication;
+use crate::support::chart_rows::{count_person_rows_named, find_released_persons};
 use crate::support::directory::{
-    audit_rows, call, call_as, directory_changes, execute_sql, find_holder, find_person, insert_department,
-    live_sessions, problem, released_persons, start_with_client,
+    call, call_as, directory_changes, execute_sql, find_holder, find_person, insert_department,
+    live_sessions, problem, start_with_client,
 };
 use crate::support::process::Program;
 
@@ -323,7 +326,7 @@ async fn a_removed_person_is_signed_out_and_the_userid_is_free_though_the_sessio
     assert_eq!(call(&t, Method::DELETE, &format!("/persons/{zhang}"), &Value::Null).await.status, 204);
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
     assert_eq!((t.count_rows("sessions").await, t.count_rows("person_rows").await), (1, 0));
-    assert_eq!(released_persons(&t).await, [zhang]);
+    assert_eq!(find_released_persons(&t.app.db).await, [zhang]);
     create_entry(&t, "/persons", json!({"userid": "zhangsan", "name": "另一个"})).await;
 }
 
@@ -393,11 +396,7 @@ async fn what_a_run_is_about_to_change_waits_for_it() {
     assert_eq!(problem(&call(&t, Method::POST, "/persons", &new).await), busy);
     let page = call(&t, Method::DELETE, &format!("/units/{}", entry_id(&unit)), &Value::Null).await;
     assert_eq!(problem(&page), busy, "somebody is in it in the next version");
-    assert_eq!(
-        t.query_number("SELECT COUNT(*) FROM person_rows WHERE name = 'x'").await,
-        2,
-        "the run's rows are as they were"
-    );
+    assert_eq!(count_person_rows_named(&t.app.db, "x").await, 2, "the run's rows are as they were");
     // The version is published: the local person is WeCom's now.
     execute_sql(&t, "UPDATE charts SET version = 1").await;
     let page = call(&t, Method::PATCH, &path, &json!({"name": "乙"})).await;
@@ -569,7 +568,7 @@ async fn thousands_of_rows_are_written_in_short_transactions() {
     let (well, said) = import_csv(&t, text.as_bytes(), false).await;
     assert!(well && said.starts_with("units: 21 new; persons: 2100 new"), "{said}");
     assert_eq!(t.count_rows("person_rows").await, 2_100);
-    let most = t.query_number("SELECT MAX(count) FROM publications").await;
+    let most = find_largest_publication(&t.app.db).await;
     assert!(most <= 500, "{most} in one transaction");
 }
 

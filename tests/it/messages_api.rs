@@ -18,6 +18,7 @@ use crate::support::api::{basic_auth, call, get, get_json, new_request, problem,
 use crate::support::app::TestApp;
 use crate::support::browser::Page;
 use crate::support::directory::execute_sql;
+use crate::support::feed::read_last_number;
 use crate::support::messages::{read_links, read_message, read_message_audit, read_messages};
 use crate::support::sending::{
     accept_order, accepted_id, post_message, post_message_as, sender_clients, sending_gateway, text_order,
@@ -276,7 +277,7 @@ async fn seq_is_the_order_of_acceptance() {
     }
     let stored: Vec<_> = read_messages(&t.app.db).await.into_iter().map(|message| message.id).collect();
     assert_eq!(stored, ids);
-    assert_eq!(t.query_number("SELECT seq FROM feed_counter WHERE name = 'message'").await, 10);
+    assert_eq!(read_last_number(&t.app.db, "message").await, 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]

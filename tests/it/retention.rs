@@ -11,9 +11,10 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::app::TestApp;
 use crate::support::chart::{ChartRows, member, published_version};
-use crate::support::directory::{
-    conflict_state, directory_changes, execute_sql, find_holder, released_persons,
-};
+use crate::support::chart_rows::find_released_persons;
+use crate::support::conflicts::conflict_state;
+use crate::support::directory::{directory_changes, execute_sql, find_holder};
+use crate::support::query::find_keys_with_prefix;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -71,10 +72,9 @@ async fn columns(t: &TestApp, table: &str) -> Vec<(String, String)> {
     rows.iter().map(|row| (row.try_get(0).expect("a name"), row.try_get(1).expect("a type"))).collect()
 }
 
+/// Returns which of the rows that a test inserted are still there.
 async fn row_ids(t: &TestApp, table: &str, key: &str) -> BTreeSet<String> {
-    let sql = format!("SELECT {key} FROM {table} WHERE {key} LIKE 'row-%'");
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(t.app.db.pool()).await.expect("rows");
-    rows.iter().map(|row| row.try_get(0).expect("an id")).collect()
+    find_keys_with_prefix(&t.app.db, table, key, "row-").await
 }
 
 async fn delete_old_rows(t: &TestApp) {
@@ -288,7 +288,7 @@ async fn whoever_left_long_ago_is_forgotten_with_the_questions_about_them_once_n
     delete_old_rows(&t).await;
     assert_eq!(row_ids(&t, "person_rows", "person_id").await, id_set(&["row-young", "row-here"]));
     assert_eq!(row_ids(&t, "persons", "id").await, id_set(&["row-young", "row-here", "row-ended"]));
-    assert_eq!(released_persons(&t).await, ["row-ended"]);
+    assert_eq!(find_released_persons(&t.app.db).await, ["row-ended"]);
     assert_eq!(
         row_ids(&t, "conflicts", "id").await,
         id_set(&["row-of-young", "row-about-old", "row-merged-young"]),

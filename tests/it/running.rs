@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use gongpai::simulator::{InjectedFault, RunningSimulator, Simulator};
 use gongpai::testing::base::secret::Secret;
 use gongpai::testing::db::{DatabaseLocation, Db};
-use sqlx::Row as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -18,6 +17,9 @@ use crate::support::echo::send_raw;
 use crate::support::port::Port;
 use crate::support::process::{Output, Program, Signal};
 use crate::support::serve::{ServeProcess, write_folder};
+use crate::support::sessions::{
+    count_attempts_without_session, count_half_finished_attempts, count_unrecorded_sessions,
+};
 use crate::support::{WAIT_TIMEOUT, eventually};
 
 async fn start_wecom() -> RunningSimulator {
@@ -248,17 +250,9 @@ async fn running_again_after_kill_9_at_any_instant_of_a_sign_in_nothing_is_half_
         assert_eq!(serve.check(&phone).await.status, 200);
     }
     let db = open_database(&database).await;
-    let half = "SELECT COUNT(*) FROM attempts WHERE finished_at IS NOT NULL AND \
-                ((sid IS NULL AND failure IS NULL) OR (sid IS NOT NULL AND failure IS NOT NULL))";
-    let orphans = "SELECT COUNT(*) FROM attempts a WHERE a.sid IS NOT NULL AND \
-                   NOT EXISTS (SELECT 1 FROM sessions s WHERE s.sid = a.sid)";
-    let unrecorded = "SELECT (SELECT COUNT(*) FROM sessions) - \
-                      (SELECT COUNT(*) FROM audit WHERE event = 'sign-in' AND decision = 'allowed')";
-    for sql in [half, orphans, unrecorded] {
-        let n: i64 =
-            sqlx::query(sql).fetch_one(db.pool()).await.expect("a number").try_get(0).expect("a number");
-        assert_eq!(n, 0, "{sql}");
-    }
+    assert_eq!(count_half_finished_attempts(&db).await, 0, "attempts ended with neither or both");
+    assert_eq!(count_attempts_without_session(&db).await, 0, "attempts name a session that is not there");
+    assert_eq!(count_unrecorded_sessions(&db).await, 0, "sessions and the audit trail differ");
 }
 
 #[tokio::test]

@@ -8,9 +8,15 @@ use gongpai::testing::base::secret::Secret;
 use gongpai::testing::db::{DatabaseLocation, Db};
 use reqwest::Method;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::AssertSqlSafe;
 
+use crate::support::changes::{count_missing_changes, count_unpublished_changes};
 use crate::support::chart::read_published_version;
+use crate::support::chart_rows::{
+    VERSIONED_TABLES, count_keys_with_two_open_rows, count_persons_without_their_userid,
+    count_rows_that_will_end, count_shared_userids, count_staged_persons, count_staged_rows,
+    find_persons_with_rows, read_local_texts,
+};
 use crate::support::company::{
     CompanyChanges, Dice, ExpectedChart, describe_differences, expected_chart, read_api_view,
 };
@@ -42,21 +48,6 @@ async fn open_database(database: &TestDatabase) -> Db {
         DatabaseLocation::Postgres(&url)
     };
     Db::open(location).await.expect("the database opens")
-}
-
-async fn number(db: &Db, query: &str) -> i64 {
-    let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(db.pool()).await;
-    row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
-}
-
-async fn texts(db: &Db, query: &str) -> Vec<String> {
-    let rows = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(db.pool()).await;
-    rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|row| row.get(0)).collect()
-}
-
-/// Counts the persons staged for a version that is not published.
-async fn count_staged_persons(db: &Db) -> i64 {
-    number(db, "SELECT COUNT(*) FROM person_rows WHERE since > (SELECT version FROM charts)").await
 }
 
 /// Ends the lease of a run whose process was killed and is not `serve`.
@@ -102,7 +93,7 @@ impl LocalEntries {
             paths.push(format!("/directory/persons/{}", made["id"].as_str().expect("an id")));
         }
         let mut local = Self { paths, bytes: Vec::new(), rows: Vec::new() };
-        (local.bytes, local.rows) = (local.read(serve).await, Self::read_rows(db).await);
+        (local.bytes, local.rows) = (local.read(serve).await, read_local_texts(db).await);
         assert_eq!(local.rows.len(), 5);
         local
     }
@@ -117,24 +108,12 @@ impl LocalEntries {
         all
     }
 
-    async fn read_rows(db: &Db) -> Vec<String> {
-        texts(
-            db,
-            "SELECT id || ' ' || since || ' ' || until || ' ' || name || ' ' || leaders || ' ' || updated_at \
-               FROM unit_rows WHERE source = 'local' \
-             UNION ALL \
-             SELECT person_id || ' ' || since || ' ' || until || ' ' || userid || ' ' || name || ' ' || status || ' ' || \
-               memberships || ' ' || detail || ' ' || updated_at FROM person_rows WHERE source = 'local' ORDER BY 1",
-        )
-        .await
-    }
-
     async fn assert_untouched(&self, serve: &ServeProcess, db: &Db, when: &str) {
         let now = self.read(serve).await;
         for ((path, before), now) in self.paths.iter().zip(&self.bytes).zip(&now) {
             assert_eq!(String::from_utf8_lossy(now), String::from_utf8_lossy(before), "{path} {when}");
         }
-        assert_eq!(Self::read_rows(db).await, self.rows, "{when}");
+        assert_eq!(read_local_texts(db).await, self.rows, "{when}");
     }
 }
 
@@ -207,33 +186,17 @@ fn draw_moments(dice: &mut Dice, run: Duration, publication: Duration, departmen
 
 /// Checks that every row belongs to a published version.
 async fn assert_nothing_left_behind(db: &Db) {
-    let open = i64::MAX;
-    for rows in ["unit_rows", "person_rows", "tag_rows"] {
-        let ahead = format!("SELECT COUNT(*) FROM {rows}, charts WHERE since > version");
-        assert_eq!(number(db, &ahead).await, 0, "{rows}: staged rows stay");
-        let ended = format!("SELECT COUNT(*) FROM {rows}, charts WHERE until > version AND until < {open}");
-        assert_eq!(number(db, &ended).await, 0, "{rows}: rows end in a version that is not there");
-        let key = if rows == "person_rows" { "person_id" } else { "id" };
-        let twice = format!(
-            "SELECT COUNT(*) FROM (SELECT {key} FROM {rows} WHERE until = {open} GROUP BY {key} HAVING COUNT(*) > 1) t"
-        );
-        assert_eq!(number(db, &twice).await, 0, "{rows}: two open rows");
+    for (rows, key) in VERSIONED_TABLES {
+        assert_eq!(count_staged_rows(db, rows).await, 0, "{rows}: staged rows stay");
+        let ended = count_rows_that_will_end(db, rows).await;
+        assert_eq!(ended, 0, "{rows}: rows end in a version that is not there");
+        assert_eq!(count_keys_with_two_open_rows(db, rows, key).await, 0, "{rows}: two open rows");
     }
-    let userids = format!(
-        "SELECT COUNT(*) FROM (SELECT lower(userid) FROM person_rows WHERE until = {open} AND status <> 'left' \
-         GROUP BY lower(userid) HAVING COUNT(*) > 1) t"
-    );
-    assert_eq!(number(db, &userids).await, 0, "two persons have one userid");
-    let strangers = format!(
-        "SELECT COUNT(*) FROM person_rows r WHERE r.until = {open} AND r.status <> 'left' AND NOT EXISTS \
-         (SELECT 1 FROM persons p WHERE p.id = r.person_id AND p.userid = r.userid AND p.released_at IS NULL)"
-    );
-    assert_eq!(number(db, &strangers).await, 0, "persons without the identity of their userid");
-    let orphans = "SELECT COUNT(*) FROM directory_changes c WHERE NOT EXISTS \
-                   (SELECT 1 FROM publications p WHERE p.batch = c.batch)";
-    assert_eq!(number(db, orphans).await, 0, "changes that nobody published");
-    let counted = "SELECT CAST((SELECT SUM(count) FROM publications) - (SELECT COUNT(*) FROM directory_changes) AS BIGINT)";
-    assert_eq!(number(db, counted).await, 0, "publications count what is not there");
+    assert_eq!(count_shared_userids(db).await, 0, "two persons have one userid");
+    let strangers = count_persons_without_their_userid(db).await;
+    assert_eq!(strangers, 0, "persons without the identity of their userid");
+    assert_eq!(count_unpublished_changes(db).await, 0, "changes that nobody published");
+    assert_eq!(count_missing_changes(db).await, 0, "publications count what is not there");
     let runs = read_sync_runs(db).await;
     assert!(runs.iter().all(|run| !["running", "queued"].contains(&run.status.as_str())), "{runs:?}");
 }
@@ -259,8 +222,7 @@ async fn assert_feed_is_whole(serve: &ServeProcess, db: &Db) -> usize {
         page["next_cursor"].as_str().expect("a cursor").clone_into(&mut cursor);
     }
     assert_eq!(created.values().filter(|times| **times != 1).count(), 0, "persons were created twice");
-    let known: BTreeSet<String> =
-        texts(db, "SELECT DISTINCT person_id FROM person_rows").await.into_iter().collect();
+    let known: BTreeSet<String> = find_persons_with_rows(db).await.into_iter().collect();
     assert_eq!(
         created.keys().cloned().collect::<BTreeSet<_>>(),
         known,

@@ -11,7 +11,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::app::{API_SECRET, APP_URL, PUBLIC_URL, ROOT_SECRET, TestApp};
+use crate::support::audit::read_audit_trail;
 use crate::support::browser::{Browser, BrowserRequest, DESKTOP, Page};
+use crate::support::sessions::read_code_and_ticket_hashes;
 
 #[derive(Clone, Default)]
 struct CapturedLog(Arc<Mutex<Vec<u8>>>);
@@ -215,8 +217,13 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
             assert!(!page.text().contains(token), "{token} on {}: {}", page.url, page.text());
         }
     }
-    let columns = "event || ' ' || userid || ' ' || address || ' ' || host || ' ' || decision || ' ' || detail || ' ' || request_id";
-    let audit = t.query_texts(&format!("SELECT {columns} FROM audit")).await;
+    let trail = read_audit_trail(&t).await;
+    let audit: Vec<_> = trail
+        .into_iter()
+        .map(|row| {
+            [row.event, row.userid, row.address, row.host, row.decision, row.detail, row.request_id].join(" ")
+        })
+        .collect();
     assert!(audit.len() > 20);
     watch.assert_none_in(&audit.join("\n"), "the audit trail");
     let metrics = Browser::new(DESKTOP)
@@ -236,7 +243,7 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
         }
     }
     // Tables keep only hashes of codes and tickets.
-    let kept = t.query_texts("SELECT code_hash FROM attempts UNION ALL SELECT hash FROM tickets UNION ALL SELECT cookie_hash FROM tickets").await;
+    let kept = read_code_and_ticket_hashes(&t.app.db).await;
     watch.assert_none_in(&kept.join("\n"), "the tables");
 }
 

@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gongpai::testing::base::seal::{SealPurpose, Sealer};
+use gongpai::testing::session::keys::store::list_keys;
 use serde_json::{Value, json};
 
 use crate::support::app::{PUBLIC_URL, ROOT_SECRET, TestApp};
@@ -34,13 +35,11 @@ impl TokenForge {
     async fn from_app(t: &TestApp) -> Self {
         let browser = t.signed_in("zhangsan").await;
         let good = browser.cookies.value(SESSION_COOKIE).expect("a session").to_owned();
-        let (kid, sealed) = (
-            t.query_texts("SELECT kid FROM signing_keys").await,
-            t.query_texts("SELECT sealed FROM signing_keys").await,
-        );
+        let keys = list_keys(&t.app.db).await.unwrap();
         let root: [u8; 32] = STANDARD.decode(ROOT_SECRET).unwrap().try_into().unwrap();
-        let sealed = STANDARD.decode(&sealed[0]).unwrap();
-        let pkcs8 = Sealer::new(&root, SealPurpose::SigningKey).open(&sealed, kid[0].as_bytes()).unwrap();
+        let sealed = STANDARD.decode(&keys[0].sealed).unwrap();
+        let pkcs8 =
+            Sealer::new(&root, SealPurpose::SigningKey).open(&sealed, keys[0].kid.as_bytes()).unwrap();
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).unwrap();
         Self { good, key }
     }
@@ -261,7 +260,7 @@ async fn case_56_a_token_has_one_spelling_and_its_twin_is_nobody() {
 async fn case_56_a_public_key_planted_in_the_database_keeps_the_gateway_from_starting() {
     let t = TestApp::start().await;
     let forge = TokenForge::from_app(&t).await;
-    let jwk: Value = serde_json::from_str(&t.query_texts("SELECT jwk FROM signing_keys").await[0]).unwrap();
+    let jwk: Value = serde_json::from_str(&list_keys(&t.app.db).await.unwrap()[0].jwk).unwrap();
     let planted = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let mut other = jwk.clone();
     other["x"] = json!(URL_SAFE_NO_PAD.encode(&planted.public_key().as_ref()[1..33]));
@@ -470,7 +469,8 @@ async fn a_rotated_key_signs_after_the_jwks_may_be_known_and_the_old_ones_tokens
         .await
         .unwrap();
     t.advance(Duration::ZERO).await;
-    assert_eq!(t.query_texts("SELECT kid FROM signing_keys").await, [new_kid]);
+    let kept: Vec<_> = list_keys(&t.app.db).await.unwrap().into_iter().map(|key| key.kid).collect();
+    assert_eq!(kept, [new_kid]);
 }
 
 #[tokio::test]

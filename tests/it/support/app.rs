@@ -16,13 +16,13 @@ use gongpai::testing::config::{Config, ConfigSources, ListenAddress};
 use gongpai::testing::supervisor::Supervisor;
 use gongpai::testing::supervisor::listen::Listener;
 use gongpai::testing::sync::fetch::FetchPace;
-use sqlx::Row as _;
 use toml::{Table, Value};
 use url::Url;
 
 use super::browser::{Browser, BrowserRequest, DESKTOP, Page, WECOM_PHONE};
 use super::database::TestDatabase;
 use super::port::Port;
+use super::query::count_rows;
 
 pub(crate) const PUBLIC_URL: &str = "https://oa.example.com";
 /// An application's host, in `login.redirect_hosts`.
@@ -216,19 +216,7 @@ impl TestApp {
     }
 
     pub(crate) async fn count_rows(&self, table: &str) -> i64 {
-        self.query_number(&format!("SELECT COUNT(*) FROM {table}")).await
-    }
-
-    /// Returns the only number that a query yields.
-    pub(crate) async fn query_number(&self, query: &str) -> i64 {
-        let row = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(self.app.db.pool()).await;
-        row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
-    }
-
-    /// Returns the texts in the first column of a query.
-    pub(crate) async fn query_texts(&self, query: &str) -> Vec<String> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(self.app.db.pool()).await;
-        rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|r| r.get(0)).collect()
+        count_rows(&self.app.db, table).await
     }
 
     /// Moves the clocks of the gateway and of WeCom, and refreshes the sessions in memory.

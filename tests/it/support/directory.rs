@@ -1,10 +1,8 @@
 //! Calls of a client that may read and write the directory, rows as runs leave them, and what the
-//! tables of the directory, of sessions and of the audit trail hold.
+//! gateway says of persons, live sessions and changes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gongpai::testing::audit::{self, AuditRow};
-use gongpai::testing::base::clock::Timestamp;
 use gongpai::testing::base::id::UserId;
 use gongpai::testing::base::secret::sha256_hex;
 use gongpai::testing::directory::listing::{self, DirectoryChange, Feed};
@@ -91,17 +89,6 @@ pub(crate) async fn find_holder(t: &TestApp, userid: &str) -> String {
     find_person(t, userid).await.expect("somebody has the userid").id.to_string()
 }
 
-/// Returns the ids of persons whose userid is free again, although a session or a decision still
-/// refers to them.
-pub(crate) async fn released_persons(t: &TestApp) -> Vec<String> {
-    t.query_texts("SELECT id FROM persons WHERE released_at IS NOT NULL ORDER BY id").await
-}
-
-/// Returns the state of a conflict: `open`, or how it was closed.
-pub(crate) async fn conflict_state(t: &TestApp, conflict: &str) -> String {
-    t.query_texts(&format!("SELECT state FROM conflicts WHERE id = '{conflict}'")).await.remove(0)
-}
-
 /// Returns the live sessions of everybody.
 pub(crate) async fn live_sessions(t: &TestApp) -> Vec<SessionRow> {
     let (settings, now) = (t.app.sessions.settings(), t.app.clock.now());
@@ -118,12 +105,4 @@ pub(crate) async fn directory_changes(t: &TestApp) -> Vec<DirectoryChange> {
         Feed::Part { items, .. } => items,
         Feed::Gone => panic!("the oldest change is gone"),
     }
-}
-
-/// Returns the audit rows of an event, oldest first.
-pub(crate) async fn audit_rows(t: &TestApp, event: &str) -> Vec<AuditRow> {
-    let (corp, since) = (&t.app.config.wecom.corp_id, Timestamp::from_millis(0));
-    let rows = audit::store::list_rows(&t.app.db, corp, None, since, "", 10_000).await;
-    let rows = rows.expect("the database answers").into_iter().map(|(_, row)| row);
-    rows.filter(|row| row.event == event).collect()
 }

@@ -1,29 +1,39 @@
 //! Support for the integration tests: a database, a browser, a real nginx, a real Chromium, and our
-//! programs as processes. Nothing here knows the gateway from the inside.
+//! programs as processes.
+//!
+//! Where a test has to see or to set what the gateway keeps in private tables and no public function
+//! does it, a module here has the statement, one module per owner of tables.
 //!
 //! Everything waits for a condition with a deadline, stops when dropped, and reports what it saw if
 //! something does not happen.
 
 pub(crate) mod api;
 pub(crate) mod app;
+pub(crate) mod audit;
 pub(crate) mod axe;
 pub(crate) mod browser;
+pub(crate) mod changes;
 pub(crate) mod chart;
+pub(crate) mod chart_rows;
 pub(crate) mod company;
+pub(crate) mod conflicts;
 pub(crate) mod cookies;
 pub(crate) mod database;
 pub(crate) mod devtools;
 pub(crate) mod directory;
 pub(crate) mod echo;
+pub(crate) mod feed;
 pub(crate) mod messages;
 pub(crate) mod nginx;
 pub(crate) mod org;
 pub(crate) mod port;
 pub(crate) mod post;
 pub(crate) mod process;
+pub(crate) mod query;
 pub(crate) mod replica;
 pub(crate) mod sending;
 pub(crate) mod serve;
+pub(crate) mod sessions;
 pub(crate) mod stage;
 pub(crate) mod sync_runs;
 pub(crate) mod webdriver;

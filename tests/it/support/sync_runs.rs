@@ -4,6 +4,8 @@
 use gongpai::testing::db::Db;
 use sqlx::Row as _;
 
+use super::query::read_texts;
+
 /// A row of `sync_runs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SyncRunRow {
@@ -35,6 +37,13 @@ pub(crate) async fn read_sync_runs(db: &Db) -> Vec<SyncRunRow> {
             requested_at: row.get(5),
         })
         .collect()
+}
+
+/// Reads the report of the only run.
+pub(crate) async fn read_report(db: &Db) -> String {
+    let mut reports = read_texts(db, "SELECT report FROM sync_runs").await;
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    reports.remove(0)
 }
 
 /// Reads the run that is worked on.

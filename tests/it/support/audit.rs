@@ -1,0 +1,21 @@
+//! What the audit trail holds.
+
+use gongpai::testing::audit::AuditRow;
+use gongpai::testing::audit::store::list_rows;
+use gongpai::testing::base::clock::Timestamp;
+
+use super::app::TestApp;
+
+/// Returns the rows of the audit trail, oldest first.
+pub(crate) async fn read_audit_trail(t: &TestApp) -> Vec<AuditRow> {
+    let (corp, since) = (&t.app.config.wecom.corp_id, Timestamp::from_millis(0));
+    let rows = list_rows(&t.app.db, corp, None, since, "", 10_000).await.expect("the audit trail");
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Returns the audit rows of an event, oldest first.
+pub(crate) async fn audit_rows(t: &TestApp, event: &str) -> Vec<AuditRow> {
+    let mut rows = read_audit_trail(t).await;
+    rows.retain(|row| row.event == event);
+    rows
+}
