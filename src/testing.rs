@@ -93,8 +93,8 @@ pub mod directory {
     }
     pub mod store {
         pub use crate::directory::store::{
-            ensure_chart, find_oldest_check, find_person, find_person_by_userid, load_chart,
-            published_version, record_active_member,
+            ensure_chart, find_person, find_person_by_userid, load_chart, published_version,
+            record_active_member,
         };
     }
 }
@@ -152,9 +152,7 @@ pub mod session {
         }
     }
     pub mod store {
-        pub use crate::session::store::{
-            NewSession, SessionRow, SessionsToEnd, end_sessions, insert, list_living,
-        };
+        pub use crate::session::store::{NewSession, SessionsToEnd, end_sessions, insert};
     }
 }
 pub mod supervisor {

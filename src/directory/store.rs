@@ -367,7 +367,11 @@ pub(crate) async fn set_status(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_oldest_check(db: &Db, corp: &CorpId, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
+pub(crate) async fn find_oldest_check(
+    db: &Db,
+    corp: &CorpId,
+    now: Timestamp,
+) -> sqlx::Result<Option<Timestamp>> {
     let oldest: Option<i64> = sqlx::query(concat!(
         "SELECT MIN(CASE WHEN v.said <> '' AND c.complete_at > p.checked_at THEN c.complete_at ELSE p.checked_at END) \
          FROM (SELECT DISTINCT person_id FROM sessions WHERE ended_at IS NULL AND expires_at > $2) s \

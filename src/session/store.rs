@@ -242,7 +242,7 @@ pub(crate) async fn list_changed_persons(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_living(
+pub(crate) async fn list_living(
     db: &Db,
     corp: &CorpId,
     userid: Option<&UserId>,

@@ -14,10 +14,10 @@ use crate::support::audit::audit_rows;
 use crate::support::chart_rows::{count_holders_of_userid, find_released_persons};
 use crate::support::conflicts::conflict_state;
 use crate::support::directory::{
-    call, directory_changes, execute_sql, find_holder, insert_department, live_sessions, problem,
-    start_with_client,
+    call, directory_changes, execute_sql, find_holder, insert_department, problem, start_with_client,
 };
 use crate::support::feed::find_announced_ids;
+use crate::support::sessions::find_open_session_ids;
 
 /// Creates a local person and returns the id.
 async fn create_local_person(t: &TestApp, body: Value) -> String {
@@ -127,7 +127,7 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
     assert_eq!((one.main_unit.as_ref().map(UnitId::as_str), &*one.fingerprint), (Some(&*finance), ""));
     // The session of the removed person has ended; the next sign-in is the other person's.
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
-    assert!(live_sessions(&t).await.is_empty());
+    assert!(find_open_session_ids(&t.app.db).await.is_empty());
     let mut phone = t.signed_in("zhangsan").await;
     let session: Value = phone.fetch(format!("{PUBLIC_URL}/sso/session")).await.json();
     assert_eq!(session["sub"], known);
@@ -216,7 +216,7 @@ async fn a_member_of_wecoms_of_its_own_is_nobody_else() {
     let (zhang, li) = (find_holder(&t, "zhangsan").await, find_holder(&t, "lisi").await);
     let conflict = insert_conflict(&t, "c1", "renamed", &zhang, &[&li]).await;
     assert_eq!(problem(&resolve(&t, &conflict, &li).await), (409, "directory.owned_by_wecom".into()));
-    assert_eq!(live_sessions(&t).await.len(), 2, "nothing happened");
+    assert_eq!(find_open_session_ids(&t.app.db).await.len(), 2, "nothing happened");
     execute_sql(&t, &format!("UPDATE person_rows SET status = 'left' WHERE person_id = '{li}'")).await;
     assert_eq!(resolve(&t, &conflict, &li).await.status, 200);
     assert_eq!(find_holder(&t, "zhangsan").await, li);
@@ -247,7 +247,7 @@ async fn nobody_is_merged_while_a_run_knows_the_two_as_two() {
     )
     .await;
     assert_eq!(problem(&resolve(&t, &conflict, &known).await), busy, "a run has read both");
-    assert_eq!(live_sessions(&t).await.len(), 1, "nothing happened");
+    assert_eq!(find_open_session_ids(&t.app.db).await.len(), 1, "nothing happened");
     execute_sql(&t, "UPDATE sync_runs SET lease_until = 0").await;
     assert_eq!(resolve(&t, &conflict, &known).await.status, 200, "a run that died holds nobody up");
 }

@@ -9,10 +9,11 @@ use crate::support::audit::audit_rows;
 use crate::support::changes::find_largest_publication;
 use crate::support::chart_rows::{count_person_rows_named, find_released_persons};
 use crate::support::directory::{
-    call, call_as, directory_changes, execute_sql, find_holder, find_person, insert_department,
-    live_sessions, problem, start_with_client,
+    call, call_as, directory_changes, execute_sql, find_holder, find_person, insert_department, problem,
+    start_with_client,
 };
 use crate::support::process::Program;
+use crate::support::sessions::find_open_session_ids;
 
 /// Creates an entry and returns it.
 async fn create_entry(t: &TestApp, path: &str, body: Value) -> Value {
@@ -339,7 +340,7 @@ async fn a_local_person_who_is_disabled_is_signed_out() {
     let page = call(&t, Method::PATCH, &format!("/persons/{zhang}"), &json!({"status": "disabled"})).await;
     assert_eq!(page.json::<Value>()["status"], "disabled");
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
-    assert!(live_sessions(&t).await.is_empty());
+    assert!(find_open_session_ids(&t.app.db).await.is_empty());
 }
 
 #[tokio::test]

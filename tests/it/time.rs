@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use gongpai::simulator::{InjectedFault, SimulatedMember, SimulatedStatus};
 use gongpai::testing::directory::PersonStatus;
-use gongpai::testing::directory::store::find_oldest_check;
 
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{BrowserRequest, DESKTOP};
-use crate::support::directory::{find_person, live_sessions};
+use crate::support::directory::{count_active_checked_before, find_person};
+use crate::support::sessions::find_open_session_ids;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -155,10 +155,10 @@ async fn case_47_a_recheck_of_many_is_made_abreast_and_leaves_nobody_in_who_was_
     t.app.sso.recheck_due(t.app.config.gate.recheck).await.unwrap();
     let give_up = began + Duration::from_secs(60);
     // The job of the gateway may have claimed some of them.
-    while !live_sessions(&t).await.is_empty() && std::time::Instant::now() < give_up {
+    while !find_open_session_ids(&t.app.db).await.is_empty() && std::time::Instant::now() < give_up {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(live_sessions(&t).await.is_empty(), "after {:?}", began.elapsed());
+    assert!(find_open_session_ids(&t.app.db).await.is_empty(), "after {:?}", began.elapsed());
     let abreast = t.wecom.most_calls_at_once_of("user/get");
     assert!((8..=10).contains(&abreast), "{abreast}, more would keep people who sign in waiting");
     t.app.sessions.refresh().await.unwrap();
@@ -177,7 +177,7 @@ async fn while_wecom_does_not_answer_a_recheck_gives_up_soon_and_nobody_is_asked
     t.app.clock.advance(Duration::from_secs(601));
     let pass = t.app.sso.recheck_due(t.app.config.gate.recheck).await.unwrap();
     assert!((pass.gave_up && pass.asked < 60) || pass.asked == 0, "{pass:?}");
-    assert_eq!(live_sessions(&t).await.len(), 60);
+    assert_eq!(find_open_session_ids(&t.app.db).await.len(), 60);
     assert_eq!(
         t.app.sso.pause_after(pass, t.app.config.gate.recheck).await.unwrap(),
         Duration::from_secs(5),
@@ -189,10 +189,8 @@ async fn while_wecom_does_not_answer_a_recheck_gives_up_soon_and_nobody_is_asked
 async fn recheck_all(t: &TestApp) {
     t.app.sso.recheck_due(t.app.config.gate.recheck).await.unwrap();
     let give_up = std::time::Instant::now() + Duration::from_secs(20);
-    let now = t.app.clock.now();
-    let due = now.minus(t.app.config.gate.recheck);
-    let oldest = async || find_oldest_check(&t.app.db, &t.app.config.wecom.corp_id, now).await.unwrap();
-    while oldest().await.is_some_and(|checked_at| checked_at < due) && std::time::Instant::now() < give_up {
+    let due = t.app.clock.now().minus(t.app.config.gate.recheck);
+    while count_active_checked_before(&t.app.db, due).await > 0 && std::time::Instant::now() < give_up {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     t.app.sessions.refresh().await.unwrap();

@@ -3,11 +3,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gongpai::testing::base::clock::Timestamp;
 use gongpai::testing::base::id::UserId;
 use gongpai::testing::base::secret::sha256_hex;
+use gongpai::testing::db::Db;
 use gongpai::testing::directory::listing::{self, DirectoryChange, Feed};
 use gongpai::testing::directory::{self, Person};
-use gongpai::testing::session::store::{SessionRow, list_living};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ pub(crate) use super::api::problem;
 
 use super::app::{API_SECRET, TestApp};
 use super::browser::{Browser, BrowserRequest, Page};
+use super::query::read_number;
 
 /// Starts a gateway with more configuration and the client `hr`, which has both directory scopes.
 pub(crate) async fn start_with_client(toml: &str) -> TestApp {
@@ -89,14 +91,6 @@ pub(crate) async fn find_holder(t: &TestApp, userid: &str) -> String {
     find_person(t, userid).await.expect("somebody has the userid").id.to_string()
 }
 
-/// Returns the live sessions of everybody.
-pub(crate) async fn live_sessions(t: &TestApp) -> Vec<SessionRow> {
-    let (settings, now) = (t.app.sessions.settings(), t.app.clock.now());
-    let idle_since = now.minus(settings.idle);
-    let rows = list_living(&t.app.db, &settings.corp, None, now, idle_since, "", 10_000).await;
-    rows.expect("the database answers")
-}
-
 /// Returns the change feed for other systems, in order.
 pub(crate) async fn directory_changes(t: &TestApp) -> Vec<DirectoryChange> {
     let corp = &t.app.config.wecom.corp_id;
@@ -105,4 +99,14 @@ pub(crate) async fn directory_changes(t: &TestApp) -> Vec<DirectoryChange> {
         Feed::Part { items, .. } => items,
         Feed::Gone => panic!("the oldest change is gone"),
     }
+}
+
+/// Counts the active persons whom WeCom was last asked about before `due`.
+pub(crate) async fn count_active_checked_before(db: &Db, due: Timestamp) -> i64 {
+    let sql = format!(
+        "SELECT COUNT(*) FROM persons p JOIN person_rows v ON v.person_id = p.id \
+         WHERE p.checked_at < {} AND v.status = 'active'",
+        due.millis()
+    );
+    read_number(db, &sql).await
 }

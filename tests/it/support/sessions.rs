@@ -10,6 +10,19 @@ pub(crate) async fn find_session_ids(db: &Db) -> Vec<String> {
     read_texts(db, "SELECT sid FROM sessions ORDER BY sid").await
 }
 
+/// Returns the ids of the sessions that nobody ended, whatever became of their persons.
+///
+/// The gateway's own list leaves out sessions of persons who are gone, so it could not show that a
+/// removal forgot to end one.
+pub(crate) async fn find_open_session_ids(db: &Db) -> Vec<String> {
+    read_texts(db, "SELECT sid FROM sessions WHERE ended_at IS NULL ORDER BY sid").await
+}
+
+/// Returns the audience of every session.
+pub(crate) async fn find_session_audiences(db: &Db) -> Vec<String> {
+    read_texts(db, "SELECT audience FROM sessions").await
+}
+
 /// Returns the families that there are sessions of.
 pub(crate) async fn find_session_families(db: &Db) -> Vec<String> {
     read_texts(db, "SELECT DISTINCT family FROM sessions").await
