@@ -205,8 +205,9 @@ fn vague_names(source: &Source) -> Vec<String> {
         let words = words.as_str();
         match item.kind {
             ItemKind::Type => VAGUE_NAMES.contains(&words) || BARE_NOUNS.contains(&words),
-            ItemKind::Constant => VAGUE_NAMES.contains(&words) || BARE_VERBS.contains(&words),
-            ItemKind::Function => VAGUE_NAMES.contains(&words) || BARE_VERBS.contains(&words),
+            ItemKind::Constant | ItemKind::Function => {
+                VAGUE_NAMES.contains(&words) || BARE_VERBS.contains(&words)
+            }
         }
     });
     vague
