@@ -18,7 +18,7 @@
 //! A person's id is ours (UUID v7) and stays when the userid changes. The id of a unit or tag is
 //! derived from WeCom's.
 //!
-//! Readers see the rows of the published version (`src/db/migrations/0002_org_chart.sql`). A run
+//! Readers see the rows of the published version (`src/db/migrations/0001_schema.sql`). A run
 //! prepares the next version unseen and publishes it at once.
 
 pub(crate) mod bindings;
