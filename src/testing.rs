@@ -63,10 +63,7 @@ pub mod config {
 pub mod db {
     pub use crate::db::{DatabaseLocation, DatabaseOpenError, Db};
     pub mod feed {
-        pub use crate::db::feed::{
-            DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction, insert_directory_change,
-            list_entries_after, reserve_batch,
-        };
+        pub use crate::db::feed::{FeedKind, FeedTransaction, list_entries_after};
     }
 }
 pub mod directory {
@@ -77,6 +74,12 @@ pub mod directory {
         pub use crate::directory::bindings::BindingMatch;
         pub mod store {
             pub use crate::directory::bindings::store::load_bindings;
+        }
+    }
+    pub mod changes {
+        pub use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
+        pub mod store {
+            pub use crate::directory::changes::store::{insert_directory_change, reserve_batch};
         }
     }
     pub mod chart {

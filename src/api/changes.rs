@@ -56,7 +56,7 @@ struct ChangeSchema {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes db::feed::DirectoryEntity in the document")]
+#[expect(dead_code, reason = "it describes directory::changes::DirectoryEntity in the document")]
 enum EntityKindSchema {
     Unit,
     Person,
@@ -66,7 +66,7 @@ enum EntityKindSchema {
 /// A person who left is `updated`, with the status `left`.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes db::feed::DirectoryChangeKind in the document")]
+#[expect(dead_code, reason = "it describes directory::changes::DirectoryChangeKind in the document")]
 enum ChangeKindSchema {
     Created,
     Updated,

@@ -20,7 +20,7 @@ use super::{ApiState, query};
 use crate::audit;
 use crate::base::id::{PersonId, UnitId, UserId};
 use crate::config::Scope;
-use crate::db::feed::FeedTransaction;
+use crate::directory::changes::DirectoryTransaction;
 use crate::directory::edit::store::{self, HeldPerson};
 use crate::directory::edit::{EditError, MemberInput, PersonInput, UnitInput, merge_patch};
 use crate::directory::{EntrySource, Person, PersonStatus};
@@ -75,9 +75,9 @@ fn entry_json(client: &AuthenticatedClient, value: &impl Serialize) -> Result<Va
 pub(super) async fn begin_change(
     api: &ApiState,
     client: &AuthenticatedClient,
-) -> Result<FeedTransaction, Response> {
+) -> Result<DirectoryTransaction, Response> {
     let corp = &api.0.sessions.settings().corp;
-    FeedTransaction::begin(&api.0.db, corp, api.0.clock.now())
+    DirectoryTransaction::begin(&api.0.db, corp, api.0.clock.now())
         .await
         .map_err(|e| directory_unavailable(client, &e))
 }
@@ -87,7 +87,7 @@ pub(super) async fn begin_change(
 pub(super) async fn commit_change(
     api: &ApiState,
     client: &AuthenticatedClient,
-    mut change: FeedTransaction,
+    mut change: DirectoryTransaction,
     event: audit::AuditEvent,
     person: Option<&Person>,
     deed: &str,
@@ -252,7 +252,7 @@ pub(super) async fn create_person(
 
 /// Locks the person of the path, if it is in the state that the caller knows.
 async fn hold_person(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     client: &AuthenticatedClient,
     headers: &HeaderMap,
     id: String,
@@ -337,7 +337,7 @@ pub(super) async fn delete_person(
 
 /// Ends the sessions of a person who may not sign in any more.
 pub(super) async fn sign_out(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     client: &AuthenticatedClient,
     person: &PersonId,
 ) -> Result<(), Response> {

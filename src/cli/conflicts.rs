@@ -10,7 +10,7 @@ use crate::base::clock::Clock;
 use crate::base::id::{ConflictId, CorpId, PersonId};
 use crate::config::Config;
 use crate::db::Db;
-use crate::db::feed::FeedTransaction;
+use crate::directory::changes::DirectoryTransaction;
 use crate::directory::conflicts::{
     Conflict, ConflictDetails, ConflictOutcome, ConflictPerson, ResolveError, store,
 };
@@ -112,7 +112,7 @@ async fn close_conflict(
     person: Option<&PersonId>,
 ) -> Result<ConflictOutcome, ResolveError> {
     let now = clock.now();
-    let mut change = FeedTransaction::begin(db, corp, now).await?;
+    let mut change = DirectoryTransaction::begin(db, corp, now).await?;
     let question = store::hold_conflict(&mut change, id, person).await?;
     for person in question.persons_to_sign_out() {
         session::store::end_sessions(&mut change, &SessionsToEnd::Person(person), "directory").await?;

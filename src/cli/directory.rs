@@ -17,7 +17,7 @@ use crate::base::id::{CorpId, PersonId, UserId};
 use crate::base::secret::random_token;
 use crate::config::Config;
 use crate::db::Db;
-use crate::db::feed::FeedTransaction;
+use crate::directory::changes::DirectoryTransaction;
 use crate::directory::csv::{self, CsvFinding, CsvRecord, ImportPlan, PlannedPerson};
 use crate::directory::edit::EditError;
 use crate::directory::edit::store::{self, HeldPerson, ReservedUserid};
@@ -175,7 +175,7 @@ fn describe_partial_write(written: u64) -> String {
 }
 
 async fn create_units(db: &Db, corp: &CorpId, clock: &Clock, paths: &[String]) -> anyhow::Result<()> {
-    let mut change = FeedTransaction::begin(db, corp, clock.now()).await?;
+    let mut change = DirectoryTransaction::begin(db, corp, clock.now()).await?;
     let mut context = store::open_context(&mut change).await?;
     for path in paths {
         // Another writer may have created some of them since the plan was made.
@@ -202,7 +202,7 @@ async fn write_persons(db: &Db, corp: &CorpId, clock: &Clock, batch: &[PlannedPe
     // A fixed order, so that two writers never wait for each other in a circle.
     let mut batch: Vec<&PlannedPerson> = batch.iter().collect();
     batch.sort_by_key(|planned| (planned.id.clone(), planned.record.userid.folded()));
-    let mut change = FeedTransaction::begin(db, corp, clock.now()).await?;
+    let mut change = DirectoryTransaction::begin(db, corp, clock.now()).await?;
     let mut held = Vec::new();
     for planned in batch {
         let whom = hold_or_reserve(&mut change, planned).await.with_context(|| line(planned))?;
@@ -232,7 +232,7 @@ async fn write_persons(db: &Db, corp: &CorpId, clock: &Clock, batch: &[PlannedPe
 }
 
 async fn hold_or_reserve(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     planned: &PlannedPerson,
 ) -> Result<ImportTarget, EditError> {
     match &planned.id {
@@ -245,7 +245,7 @@ async fn hold_or_reserve(
 }
 
 async fn audit_import(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     whom: Option<(PersonId, UserId)>,
     deed: &str,
 ) -> sqlx::Result<()> {

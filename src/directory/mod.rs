@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`bindings`] | which persons the userids in rules mean |
+//! | [`changes`] | the change feed that other systems follow, and the transaction that writes it |
 //! | [`chart`] | units and tags in memory, as every check reads them: paths and subtrees |
 //! | [`conflicts`] | open questions for a human: whether two persons are one |
 //! | [`csv`] | local persons as a table, for spreadsheets |
@@ -22,6 +23,7 @@
 //! prepares the next version unseen and publishes it at once.
 
 pub(crate) mod bindings;
+pub(crate) mod changes;
 pub(crate) mod chart;
 pub(crate) mod conflicts;
 pub(crate) mod csv;

@@ -3,13 +3,14 @@
 use sqlx::Row as _;
 
 use super::bindings;
+use super::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 use super::chart::Chart;
 use super::row::{self, OPEN_UNTIL, published};
 use super::{DuePerson, EntrySource, MemberProfile, Person, PersonStatus, is_same_person};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, CorpId, PersonId, UserId};
 use crate::db::Db;
-use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
+use crate::db::feed::{FeedKind, FeedTransaction};
 
 /// Creates the chart row of the corporation, if it has none yet: empty, version 0.
 ///
@@ -76,6 +77,20 @@ pub async fn published_version(db: &Db, corp: &CorpId) -> sqlx::Result<(i64, Opt
     Ok((row.try_get(0)?, Some(Timestamp::from_millis(complete_at)).filter(|_| complete_at > 0)))
 }
 
+/// Returns when the last run began that read every detail, if there was one.
+///
+/// Unlike [`published_version`], it does not need the row of the corporation, which `serve` makes.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn find_complete_at(db: &Db, corp: &CorpId) -> sqlx::Result<Option<Timestamp>> {
+    let at: Option<Timestamp> = sqlx::query_scalar("SELECT complete_at FROM charts WHERE corp_id = $1")
+        .bind(corp)
+        .fetch_optional(db.pool())
+        .await?;
+    Ok(at.filter(|at| at.millis() > 0))
+}
+
 /// Returns the person with this id.
 ///
 /// # Errors
@@ -124,7 +139,7 @@ pub async fn find_person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> s
 /// # Errors
 /// If the database fails.
 pub async fn record_active_member(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     found: &MemberProfile,
 ) -> sqlx::Result<PersonId> {
     let id = claim_userid(change, &found.userid).await?;
@@ -248,7 +263,7 @@ pub(crate) async fn find_current_person(
 ///
 /// If a run has prepared a row for the same member, this row ends where that one begins.
 async fn insert_active(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     id: &PersonId,
     found: &MemberProfile,
 ) -> sqlx::Result<bool> {
@@ -281,7 +296,7 @@ async fn insert_active(
 /// Gives the userid of somebody who left to a new person, and opens a conflict for a human to
 /// decide whether the two are one.
 async fn replace_holder(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     before: &Person,
     found: &MemberProfile,
 ) -> sqlx::Result<PersonId> {
@@ -323,7 +338,7 @@ pub(crate) async fn release_userid(change: &mut FeedTransaction, id: &PersonId) 
 /// # Errors
 /// If the database fails.
 pub(crate) async fn set_status(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     userid: &UserId,
     status: PersonStatus,
 ) -> sqlx::Result<Option<PersonId>> {

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use super::finding::{DoctorFinding, untranslated};
 use super::schema::{SchemaState, find_schema_state};
-use super::store;
 use super::words::FindingKind;
 use crate::config::{Config, DatabaseConfig, file_modes};
-use crate::db::{DatabaseLocation, Db};
+use crate::db::{DatabaseLocation, Db, feed};
 
 /// The time limit for opening, and for one write.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -49,7 +48,7 @@ pub(super) async fn check_database(config: &Config) -> (Vec<DoctorFinding>, Opti
         Ok(Err(error)) => return (vec![failed(&error.to_string())], None),
         Err(_) => return (vec![failed("no answer in time")], None),
     };
-    let written = match tokio::time::timeout(DATABASE_TIMEOUT, store::try_write(&db)).await {
+    let written = match tokio::time::timeout(DATABASE_TIMEOUT, feed::check_writable(&db)).await {
         Ok(done) => done.map_err(|error| error.to_string()),
         Err(_) => Err("no answer in time".to_owned()),
     };

@@ -10,7 +10,6 @@ use chrono::TimeZone as _;
 
 use super::DoctorSubject;
 use super::finding::{DoctorFinding, untranslated};
-use super::store;
 use super::words::FindingKind;
 use crate::base::clock::Timestamp;
 use crate::base::cron::Schedule;
@@ -46,7 +45,7 @@ fn unread_finding(why: &str) -> DoctorFinding {
 async fn examine_runs(subject: &DoctorSubject, db: &Db) -> sqlx::Result<Vec<DoctorFinding>> {
     let (config, corp) = (&subject.config, &subject.config.wecom.corp_id);
     let mut findings = Vec::new();
-    let complete_at = store::find_complete_at(db, corp).await?;
+    let complete_at = directory::store::find_complete_at(db, corp).await?;
     if let Some(run) = queue::store::list_latest_runs(db, corp, 1).await?.first() {
         findings.push(last_run_finding(subject, run));
     }

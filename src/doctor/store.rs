@@ -3,11 +3,8 @@
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Row as _};
 
-use crate::base::clock::Timestamp;
-use crate::base::id::CorpId;
 use crate::base::secret::ExposeSecret as _;
 use crate::config::DatabaseConfig;
-use crate::db::Db;
 
 /// Returns the applied migrations, or `None` if the database has nothing of ours. Creates no file
 /// and no table.
@@ -39,30 +36,4 @@ pub(super) async fn applied_migrations(database: &DatabaseConfig) -> sqlx::Resul
 /// SQLite has a single code for every error in a statement.
 fn is_no_table(message: &str) -> bool {
     message.contains("no such table")
-}
-
-/// Returns when the last run began that read every detail, if there was one.
-///
-/// Unlike the directory's own query, it does not need the row of the corporation, which `serve`
-/// makes.
-///
-/// # Errors
-/// If the database fails.
-pub(super) async fn find_complete_at(db: &Db, corp: &CorpId) -> sqlx::Result<Option<Timestamp>> {
-    let row = sqlx::query("SELECT complete_at FROM charts WHERE corp_id = $1")
-        .bind(corp.as_str())
-        .fetch_optional(db.pool())
-        .await?;
-    let at: Option<i64> = row.map(|row| row.try_get(0)).transpose()?;
-    Ok(at.filter(|at| *at > 0).map(Timestamp::from_millis))
-}
-
-/// Tests whether rows can be written: writes one unchanged and rolls back.
-///
-/// # Errors
-/// If they cannot, or the database fails.
-pub(super) async fn try_write(db: &Db) -> sqlx::Result<()> {
-    let mut tx = db.write().await?;
-    sqlx::query("UPDATE feed_counter SET seq = seq WHERE name = 'feed'").execute(&mut *tx).await?;
-    tx.rollback().await
 }

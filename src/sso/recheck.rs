@@ -16,7 +16,7 @@ use super::{Sso, member_lookup};
 use crate::audit;
 use crate::base::clock::Timestamp;
 use crate::config::Readiness;
-use crate::db::feed::FeedTransaction;
+use crate::directory::changes::DirectoryTransaction;
 use crate::directory::{self, DuePerson};
 use crate::session::store::{self as session_store, SessionsToEnd};
 use crate::wecom::{Deadline, MAX_PARALLEL_RECHECKS};
@@ -171,7 +171,8 @@ impl Sso {
         let refused = match answer.map_err(SignInRefusal::WeCom).and_then(member_lookup::accept_member) {
             Ok(found) => {
                 let mut change =
-                    FeedTransaction::begin(&self.0.db, &self.0.settings.corp, self.0.clock.now()).await?;
+                    DirectoryTransaction::begin(&self.0.db, &self.0.settings.corp, self.0.clock.now())
+                        .await?;
                 directory::store::record_active_member(&mut change, &found).await?;
                 change.commit().await?;
                 return Ok(true);
@@ -183,7 +184,7 @@ impl Sso {
             return Ok(false);
         };
         let now = self.0.clock.now();
-        let mut change = FeedTransaction::begin(&self.0.db, &self.0.settings.corp, now).await?;
+        let mut change = DirectoryTransaction::begin(&self.0.db, &self.0.settings.corp, now).await?;
         directory::store::set_status(&mut change, &userid, status).await?;
         let ended =
             session_store::end_sessions(&mut change, &SessionsToEnd::Person(&id), status.as_str()).await?;

@@ -28,8 +28,8 @@ use gongpai::testing::base::clock::Clock;
 use gongpai::testing::base::id::{CorpId, PersonId, UserId};
 use gongpai::testing::base::secret::Secret;
 use gongpai::testing::config::LinkField;
-use gongpai::testing::db::feed::FeedTransaction;
 use gongpai::testing::db::{DatabaseLocation, Db};
+use gongpai::testing::directory::changes::DirectoryTransaction;
 use gongpai::testing::directory::{self, MemberProfile};
 use gongpai::testing::sync::apply::{self, ApplyOptions, ApplyTarget, PauseHook, RunFence};
 use gongpai::testing::sync::plan::{self, SyncPolicy};
@@ -165,7 +165,7 @@ async fn sign_in_repeatedly(db: Db, corp: CorpId, done: Arc<AtomicBool>) -> Resu
             mobile: String::new(),
             employee_number: String::new(),
         };
-        let mut change = FeedTransaction::begin(&db, &corp, Clock::System.now()).await?;
+        let mut change = DirectoryTransaction::begin(&db, &corp, Clock::System.now()).await?;
         directory::store::record_active_member(&mut change, &found).await?;
         change.commit().await?;
         longest = longest.max(start.elapsed());

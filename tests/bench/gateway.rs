@@ -11,7 +11,7 @@ use gongpai::testing::app::App;
 use gongpai::testing::base::clock::Clock;
 use gongpai::testing::base::id::{PersonId, Sid};
 use gongpai::testing::config::{Config, ConfigSources};
-use gongpai::testing::db::feed::FeedTransaction;
+use gongpai::testing::directory::changes::DirectoryTransaction;
 use gongpai::testing::directory::store::record_active_member;
 use gongpai::testing::directory::{MemberProfile, PersonStatus};
 use gongpai::testing::session::Amr;
@@ -93,7 +93,7 @@ pub(crate) async fn seed_sessions(data: &Path, sessions: u32, cookies: &Path) ->
     let numbers: Vec<u32> = (0..sessions).collect();
     for batch in numbers.chunks(BATCH_SESSIONS) {
         let now = app.clock.now();
-        let mut change = FeedTransaction::begin(&app.db, &app.config.wecom.corp_id, now).await?;
+        let mut change = DirectoryTransaction::begin(&app.db, &app.config.wecom.corp_id, now).await?;
         let mut begun = Vec::with_capacity(batch.len());
         for number in batch {
             let found = MemberProfile {

@@ -231,7 +231,8 @@ async fn sign_in(db: &Db, corp: &CorpId, clock: &Clock, userid: &str, name: &str
         mobile: String::new(),
         employee_number: String::new(),
     };
-    let mut change = FeedTransaction::begin(db, corp, clock.now()).await.expect("a change");
+    let mut change =
+        directory::changes::DirectoryTransaction::begin(db, corp, clock.now()).await.expect("a change");
     let id = directory::store::record_active_member(&mut change, &found).await.expect("a person");
     change.commit().await.expect("a person");
     id

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gongpai::testing::base::id::{CorpId, RunId, UnitId};
-use gongpai::testing::db::feed::{self, DirectoryChangeKind, DirectoryEntity, FeedTransaction};
 use gongpai::testing::directory::PersonStatus;
+use gongpai::testing::directory::changes::store::{insert_directory_change, reserve_batch};
+use gongpai::testing::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -329,7 +330,7 @@ async fn the_directory_is_not_read_from_memory_while_the_database_is_away() {
 /// Records changes as a use case does: visible with the commit.
 async fn note_changes(t: &TestApp, changes: &[(DirectoryEntity, &str, DirectoryChangeKind)]) {
     let mut change =
-        FeedTransaction::begin(&t.app.db, &corp_id(t), t.app.clock.now()).await.expect("a transaction");
+        DirectoryTransaction::begin(&t.app.db, &corp_id(t), t.app.clock.now()).await.expect("a transaction");
     for (entity, id, what) in changes {
         change.note_directory_change(*entity, *id, *what);
     }
@@ -339,16 +340,16 @@ async fn note_changes(t: &TestApp, changes: &[(DirectoryEntity, &str, DirectoryC
 /// Records changes as a run does: in transactions before the one that publishes them.
 async fn publish_batch(t: &TestApp, prefix: &str, count: i64) {
     let corp = corp_id(t);
-    let batch = feed::reserve_batch(&t.app.db).await.expect("a number");
+    let batch = reserve_batch(&t.app.db).await.expect("a number");
     let mut tx = t.app.db.write().await.expect("a transaction");
     for n in 0..count {
         let id = format!("{prefix}-{n}");
         let what = (DirectoryEntity::Person, &*id, DirectoryChangeKind::Updated);
-        feed::insert_directory_change(&mut tx, &corp, batch, n, what).await.expect("a row");
+        insert_directory_change(&mut tx, &corp, batch, n, what).await.expect("a row");
     }
     tx.commit().await.expect("committed");
     let mut change =
-        FeedTransaction::begin(&t.app.db, &corp, t.app.clock.now()).await.expect("a transaction");
+        DirectoryTransaction::begin(&t.app.db, &corp, t.app.clock.now()).await.expect("a transaction");
     change.publish_batch(batch, count);
     change.commit().await.expect("committed");
 }
@@ -527,7 +528,7 @@ async fn changes_of_another_corporation_in_the_same_database_are_passed_over() {
     let t = TestApp::start().await;
     let other = CorpId::new("ww_other");
     for n in 0..4 {
-        let mut change = FeedTransaction::begin(&t.app.db, &other, t.app.clock.now()).await.unwrap();
+        let mut change = DirectoryTransaction::begin(&t.app.db, &other, t.app.clock.now()).await.unwrap();
         change.note_directory_change(
             DirectoryEntity::Unit,
             format!("theirs{n}"),

@@ -5,7 +5,8 @@ use sqlx::Row as _;
 use super::{ReassignedUserid, RuleBindings};
 use crate::base::id::{CorpId, PersonId, UserId};
 use crate::db::Db;
-use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
+use crate::db::feed::{FeedKind, FeedTransaction};
+use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 use crate::directory::row::{from_json, published, to_json};
 
 /// Reads every binding.
@@ -119,7 +120,7 @@ pub(crate) async fn list_reassigned(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<
 /// # Errors
 /// If the database fails.
 pub(crate) async fn strip_reassigned_userids(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     userids: &[UserId],
     departments: bool,
 ) -> sqlx::Result<()> {

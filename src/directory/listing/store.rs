@@ -7,6 +7,7 @@ use super::{DirectoryChange, Feed, PersonFilter};
 use crate::base::clock::Timestamp;
 use crate::base::id::CorpId;
 use crate::db::Db;
+use crate::db::feed::{FeedCounter, read_counter};
 use crate::directory::row::{self, published};
 use crate::directory::{Person, PersonStatus};
 
@@ -59,7 +60,7 @@ struct FeedPublication {
 pub async fn read_changes(db: &Db, corp: &CorpId, since: Option<i64>, limit: i64) -> sqlx::Result<Feed> {
     // Read the newest number first: a change that is published meanwhile is then neither missed nor
     // taken for lost.
-    let newest = newest_seq(db).await?;
+    let newest = read_counter(db, FeedCounter::Directory).await?;
     let since = match since {
         Some(since) => since,
         None => oldest_seq(db, corp).await?.map_or(newest, |first| first - 1),
@@ -115,14 +116,6 @@ fn assemble_feed(
         }
     }
     if items.is_empty() && last == since { Feed::Gone } else { Feed::Part { items, last } }
-}
-
-/// Returns the newest number of the change feed.
-async fn newest_seq(db: &Db) -> sqlx::Result<i64> {
-    sqlx::query("SELECT seq FROM feed_counter WHERE name = 'directory'")
-        .fetch_one(db.pool())
-        .await?
-        .try_get(0)
 }
 
 /// Returns the oldest kept number of this corporation.

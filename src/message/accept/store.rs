@@ -6,6 +6,7 @@ use sqlx::Row as _;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId, PersonId, UserId};
+use crate::db::feed::{FeedCounter, advance_counter};
 use crate::db::{Db, Tx};
 use crate::directory::row::{keep_readable, published};
 use crate::directory::{EntrySource, PersonStatus};
@@ -134,11 +135,7 @@ pub(super) async fn insert_messages(
     now: Timestamp,
 ) -> sqlx::Result<Vec<InsertOutcome>> {
     let count = i64::try_from(messages.len()).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let row = sqlx::query("UPDATE feed_counter SET seq = seq + $1 WHERE name = 'message' RETURNING seq")
-        .bind(count)
-        .fetch_one(&mut **tx)
-        .await?;
-    let first = row.try_get::<i64, _>(0)? - count + 1;
+    let first = advance_counter(tx, FeedCounter::Message, count).await? - count + 1;
     let mut written = Vec::with_capacity(messages.len());
     for (seq, message) in (first..).zip(messages) {
         written.push(insert_message(tx, message, seq, now).await?);

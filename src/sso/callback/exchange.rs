@@ -8,7 +8,7 @@ use super::ClaimedAttempt;
 use super::record::AuditDecision;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, Sid, UserId};
-use crate::db::feed::FeedTransaction;
+use crate::directory::changes::DirectoryTransaction;
 use crate::directory::{self, MemberProfile};
 use crate::http::browser_request::BrowserRequest;
 use crate::http::cookie::SetCookie;
@@ -28,7 +28,7 @@ const WECOM_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// A person who may sign in, with the open transaction that says so.
 struct AdmittedPerson {
-    change: FeedTransaction,
+    change: DirectoryTransaction,
     person: PersonId,
     found: MemberProfile,
 }
@@ -77,7 +77,7 @@ impl Sso {
         if let Some(found) =
             known.and_then(|p| member_lookup::find_vouched_member(p, complete_at, self.0.clock.now()))
         {
-            let mut change = FeedTransaction::begin(&self.0.db, corp, self.0.clock.now()).await?;
+            let mut change = DirectoryTransaction::begin(&self.0.db, corp, self.0.clock.now()).await?;
             // The row may have changed in between by a synchronisation or a recheck. Then WeCom is
             // asked after all.
             if let Some(person) = directory::store::confirm_active(&mut change, &userid).await? {
@@ -88,7 +88,7 @@ impl Sso {
             Ok(found) => found,
             Err(refused) => return Ok(Err((refused, Some(userid)))),
         };
-        let mut change = FeedTransaction::begin(&self.0.db, corp, self.0.clock.now()).await?;
+        let mut change = DirectoryTransaction::begin(&self.0.db, corp, self.0.clock.now()).await?;
         let person = directory::store::record_active_member(&mut change, &found).await?;
         Ok(Ok(AdmittedPerson { change, person, found }))
     }

@@ -3,8 +3,8 @@
 use super::ClaimedAttempt;
 use crate::audit;
 use crate::base::id::{PersonId, UserId};
-use crate::db::feed::FeedTransaction;
 use crate::directory;
+use crate::directory::changes::DirectoryTransaction;
 use crate::http::browser_request::BrowserRequest;
 use crate::session::store as session_store;
 use crate::session::store::SessionsToEnd;
@@ -29,7 +29,7 @@ impl Sso {
         userid: Option<&UserId>,
     ) -> Result<(), SsoError> {
         let mut change =
-            FeedTransaction::begin(&self.0.db, &self.0.settings.corp, self.0.clock.now()).await?;
+            DirectoryTransaction::begin(&self.0.db, &self.0.settings.corp, self.0.clock.now()).await?;
         let mut person = None;
         let said = match error {
             SsoError::Refused(refused) => member_lookup::status_from_refusal(refused),
@@ -57,7 +57,7 @@ impl Sso {
     /// Writes an entry of the audit trail in the same transaction.
     pub(super) async fn audit(
         &self,
-        change: &mut FeedTransaction,
+        change: &mut DirectoryTransaction,
         request: &BrowserRequest,
         decision: AuditDecision<'_>,
         detail: String,

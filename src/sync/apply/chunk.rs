@@ -2,7 +2,7 @@
 
 use super::report::{Counts, ReportLines, SkippedRecord, Tally};
 use crate::base::id::{PersonId, UserId};
-use crate::db::feed::{DirectoryChangeKind, DirectoryEntity};
+use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity};
 use crate::sync::plan::{PlannedPersonChange, PlannedTagChange, PlannedUnitChange};
 
 /// The records that one transaction writes.

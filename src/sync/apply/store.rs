@@ -10,7 +10,7 @@ use super::{ApplyError, RunFence};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UnitId, UserId};
 use crate::db::bind_list::ListStatement;
-use crate::db::feed::{DirectoryChangeKind, DirectoryEntity};
+use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity};
 use crate::directory::row::{self, OPEN_UNTIL, format_memberships, to_json};
 use crate::directory::{Person, Tag, Unit};
 

@@ -4,8 +4,9 @@ use sqlx::Row as _;
 
 use super::{find_conflict, replace_candidate, set_state};
 use crate::base::id::{ConflictId, PersonId};
-use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
+use crate::db::feed::{FeedKind, FeedTransaction};
 use crate::directory::Person;
+use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 use crate::directory::conflicts::{
     Conflict, ConflictOutcome, ResolveError, is_current_member, merge_persons,
 };
@@ -101,7 +102,7 @@ pub(crate) async fn hold_conflict(
 /// # Errors
 /// [`ResolveError`]; the change must not be committed then.
 pub(crate) async fn close_conflict(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     question: &HeldConflict,
 ) -> Result<ConflictOutcome, ResolveError> {
     let HeldConflict { conflict, flagged, kept } = question;

@@ -2,7 +2,8 @@
 
 use super::{EditContext, HeldPerson, ReservedUserid, refuse_if_staged};
 use crate::base::id::{PersonId, UserId};
-use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
+use crate::db::feed::FeedKind;
+use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 use crate::directory::conflicts;
 use crate::directory::edit::{EditError, MemberInput, PersonInput};
 use crate::directory::row::{self, OPEN_UNTIL};
@@ -14,7 +15,7 @@ use crate::directory::{EntrySource, Person};
 /// # Errors
 /// [`EditError`]; then the change must not be committed.
 pub(crate) async fn create_person(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     context: &EditContext,
     reserved: ReservedUserid,
     input: PersonInput,
@@ -60,7 +61,7 @@ fn check_same_userid(userid: &UserId, identity: &UserId) -> Result<(), EditError
 /// # Errors
 /// [`EditError`]; then the change must not be committed.
 pub(crate) async fn update_person(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     context: &EditContext,
     held: &HeldPerson,
     input: PersonInput,
@@ -90,7 +91,7 @@ pub(crate) async fn update_person(
 /// # Errors
 /// [`EditError`]; nothing has been written.
 pub(crate) async fn update_member(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     context: &EditContext,
     held: &HeldPerson,
     input: MemberInput,
@@ -120,7 +121,7 @@ pub(crate) async fn update_member(
 /// # Errors
 /// If the database fails.
 pub(crate) async fn write_person(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     context: &EditContext,
     person: &Person,
 ) -> sqlx::Result<()> {
@@ -153,7 +154,7 @@ pub(crate) async fn write_person(
 /// # Errors
 /// [`EditError`]; nothing has been written.
 pub(crate) async fn delete_person(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     context: &EditContext,
     held: &HeldPerson,
 ) -> Result<(), EditError> {
@@ -172,7 +173,7 @@ pub(crate) async fn delete_person(
 ///
 /// # Errors
 /// If the database fails.
-pub(crate) async fn remove_person(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
+pub(crate) async fn remove_person(change: &mut DirectoryTransaction, id: &PersonId) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM person_rows WHERE person_id = $1")
         .bind(id.as_str())
         .execute(change.tx())

@@ -4,8 +4,8 @@ use sqlx::Row as _;
 
 use super::EditContext;
 use crate::base::id::UnitId;
-use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedTransaction};
 use crate::directory::Unit;
+use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 use crate::directory::chart::{Chart, PlacedUnit};
 use crate::directory::edit::{EditError, UnitInput, is_local_unit, with_unit, without_unit};
 use crate::directory::row::{self, OPEN_UNTIL};
@@ -15,7 +15,7 @@ use crate::directory::row::{self, OPEN_UNTIL};
 /// # Errors
 /// [`EditError`]; nothing has been written.
 pub(crate) async fn create_unit(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     context: &mut EditContext,
     input: UnitInput,
 ) -> Result<PlacedUnit, EditError> {
@@ -44,7 +44,7 @@ pub(crate) async fn create_unit(
 /// # Errors
 /// [`EditError`]; nothing has been written.
 pub(crate) async fn update_unit(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     context: &mut EditContext,
     id: &UnitId,
     input: UnitInput,
@@ -72,7 +72,7 @@ pub(crate) async fn update_unit(
 }
 
 fn publish_unit(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     context: &mut EditContext,
     unit: Unit,
     what: DirectoryChangeKind,
@@ -89,7 +89,7 @@ fn publish_unit(
 /// # Errors
 /// [`EditError`]; nothing has been written.
 pub(crate) async fn delete_unit(
-    change: &mut FeedTransaction,
+    change: &mut DirectoryTransaction,
     context: &mut EditContext,
     id: &UnitId,
 ) -> Result<Unit, EditError> {

@@ -10,8 +10,9 @@ use super::{ApplyError, ApplyTarget};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, CorpId, PersonId};
 use crate::db::Db;
-use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedTransaction};
+use crate::db::feed::FeedTransaction;
 use crate::directory;
+use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 
 use self::store::{CleanupStep, VersionedTable};
 
@@ -111,7 +112,7 @@ pub async fn purge_left_persons(
     if due.is_empty() {
         return Ok(0);
     }
-    let mut change = FeedTransaction::begin(db, corp, now).await?;
+    let mut change = DirectoryTransaction::begin(db, corp, now).await?;
     let mut purged = 0;
     for id in due {
         if store::purge_person(&mut change, &id, left_before).await? {
@@ -122,7 +123,7 @@ pub async fn purge_left_persons(
     change.commit().await?;
     let gone = find_obsolete_conflicts(db, corp).await?;
     if !gone.is_empty() {
-        let mut change = FeedTransaction::begin(db, corp, now).await?;
+        let mut change = DirectoryTransaction::begin(db, corp, now).await?;
         close_conflicts(&mut change, &gone).await?;
         change.commit().await?;
     }

@@ -11,8 +11,9 @@ use super::stage::StagedVersion;
 use super::{ApplyError, ApplyOptions, ApplyTarget, MAX_DEADLOCK_RETRIES, RunEndWriter, to_count};
 use crate::base::id::{PersonId, UserId};
 use crate::db::error::{WriteErrorKind, classify_write_error};
-use crate::db::feed::{FeedKind, FeedTransaction};
+use crate::db::feed::FeedKind;
 use crate::directory;
+use crate::directory::changes::DirectoryTransaction;
 use crate::session;
 use crate::sync::plan::NewConflict;
 use crate::sync::remote::ReportNote;
@@ -147,7 +148,7 @@ impl PendingPublication {
         let (db, corp, now) = (target.db, target.corp, target.clock.now());
         // Read before the transaction begins: it holds the write lock as briefly as possible.
         let gone = super::cleanup::find_obsolete_conflicts(db, corp).await?;
-        let mut change = FeedTransaction::begin(db, corp, now).await?;
+        let mut change = DirectoryTransaction::begin(db, corp, now).await?;
         super::store::renew_lease(change.tx(), target.fence, now).await?;
         self.move_userids(&mut change).await?;
         let next = stage.next_version();
@@ -180,7 +181,7 @@ impl PendingPublication {
 
     /// Moves userids to their owners in the new version. All are given up first, so that two
     /// persons can swap theirs.
-    async fn move_userids(&self, change: &mut FeedTransaction) -> Result<(), ApplyError> {
+    async fn move_userids(&self, change: &mut DirectoryTransaction) -> Result<(), ApplyError> {
         if self.renamed.is_empty() && self.handed_over.is_empty() {
             return Ok(());
         }

@@ -12,7 +12,8 @@ use super::store;
 use super::{ApplyError, ApplyOptions, ApplyTarget};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
-use crate::db::feed::{self, DirectoryChangeKind, DirectoryEntity};
+use crate::directory::changes::store::reserve_batch;
+use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity};
 use crate::directory::{Tag, Unit};
 use crate::sync::plan::{PlannedTagChange, PlannedUnitChange};
 
@@ -39,7 +40,7 @@ impl<'a> StagedVersion<'a> {
         empty: bool,
     ) -> Result<Self, ApplyError> {
         let chart = crate::directory::store::load_chart(target.db, target.corp).await?;
-        let batch = if options.dry_run || empty { None } else { Some(feed::reserve_batch(target.db).await?) };
+        let batch = if options.dry_run || empty { None } else { Some(reserve_batch(target.db).await?) };
         let units: HashMap<UnitId, Unit> =
             chart.units().map(|placed| (placed.unit.id.clone(), placed.unit.clone())).collect();
         Ok(Self {

@@ -7,7 +7,7 @@ use sqlx::AnyConnection;
 use super::StagedVersion;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
-use crate::db::feed::{DirectoryChangeKind, DirectoryEntity};
+use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity};
 use crate::directory::{EntrySource, Person, PersonStatus};
 use crate::sync::apply::chunk::{ChunkOutcome, UseridHandOver, UseridMove};
 use crate::sync::apply::report::{self, Tally};
