@@ -11,7 +11,7 @@ pub mod api {
 }
 pub mod app {
     pub use crate::app::{
-        App, BuildError, RuntimeParts, message_settings, open_database, session_settings, sync_settings,
+        App, BuildError, RuntimeParts, message_settings, open_database, replica_settings, sync_settings,
         wecom_settings,
     };
     pub mod jobs {
@@ -115,6 +115,12 @@ pub mod http {
         pub use crate::http::words::Code;
     }
 }
+pub mod keys {
+    pub use crate::keys::SigningKeys;
+    pub mod store {
+        pub use crate::keys::store::list_keys;
+    }
+}
 pub mod manual {
     pub use crate::manual::{INDEX, TOPICS, find_page, language_folder, list_names, list_topics};
     pub mod markdown {
@@ -147,13 +153,11 @@ pub mod observe {
         pub use crate::observe::telemetry::start_logging;
     }
 }
+pub mod replica {
+    pub use crate::replica::Replica;
+}
 pub mod session {
-    pub use crate::session::{Amr, Sessions};
-    pub mod keys {
-        pub mod store {
-            pub use crate::session::keys::store::list_keys;
-        }
-    }
+    pub use crate::session::Amr;
     pub mod store {
         pub use crate::session::store::{NewSession, SessionsToEnd, end_sessions, insert};
     }

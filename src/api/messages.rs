@@ -234,7 +234,7 @@ pub(super) async fn send_message(
     if order.to.all {
         client.require_scope(Scope::MessagesAll)?;
     }
-    let chart = std::sync::Arc::clone(&api.0.sessions.chart());
+    let chart = std::sync::Arc::clone(&api.0.sessions.replica().chart());
     let accepted = api.0.messages.accept(&chart, Sender::Client(client.id.clone()), key, order).await;
     let AcceptedMessage { id, truncated, .. } = accepted.map_err(|error| accept_problem(&client, &error))?;
     let answer = AcceptedMessageSchema { id, status: "accepted", truncated };

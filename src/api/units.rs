@@ -25,7 +25,7 @@ pub(super) async fn load_fresh_chart(
     if let Err(error) = api.0.sessions.refresh().await {
         return Err(client.unavailable("The directory could not be read", &error));
     }
-    Ok(Arc::clone(&api.0.sessions.chart()))
+    Ok(Arc::clone(&api.0.sessions.replica().chart()))
 }
 
 /// The units of the chart, by id.

@@ -15,8 +15,10 @@ use crate::db::{Db, feed};
 use crate::directory;
 use crate::directory::bindings::BindingMatch;
 use crate::gate::{Denial, FirstMatch};
+use crate::keys;
 use crate::message::{self, Messages};
-use crate::session::{self, keys};
+use crate::replica::RefreshError;
+use crate::session;
 use crate::sso::{self, Sso};
 use crate::supervisor::Supervisor;
 use crate::sync::{self, SyncService};
@@ -90,8 +92,8 @@ pub(crate) fn start_jobs(
     });
     let sync = app.sync.clone();
     supervisor.run("sync", |stop| async move { sync.work_until(stop).await });
-    let (messages, sessions) = (app.messages.clone(), app.sessions.clone());
-    supervisor.run("messages", |stop| async move { messages.work_until(sessions, stop).await });
+    let (messages, replica) = (app.messages.clone(), app.replica.clone());
+    supervisor.run("messages", |stop| async move { messages.work_until(replica, stop).await });
     let app_for_counts = App::clone(&app);
     supervisor.repeat("count-refusals", REFUSAL_COUNT_INTERVAL, move || {
         let app = app_for_counts.clone();
@@ -228,7 +230,7 @@ async fn write_bindings(app: App, mut matches: mpsc::Receiver<FirstMatch>, stop:
             () = stop.cancelled() => return,
         };
         let Some(FirstMatch { userid, person }) = first else { return };
-        if app.sessions.bindings().match_person(&userid.folded(), &person) != BindingMatch::Nobody {
+        if app.replica.bindings().match_person(&userid.folded(), &person) != BindingMatch::Nobody {
             continue;
         }
         if let Err(error) = bind_userid(&app, &userid, &person).await {
@@ -238,7 +240,7 @@ async fn write_bindings(app: App, mut matches: mpsc::Receiver<FirstMatch>, stop:
     }
 }
 
-async fn bind_userid(app: &App, userid: &UserId, person: &PersonId) -> Result<(), session::RefreshError> {
+async fn bind_userid(app: &App, userid: &UserId, person: &PersonId) -> Result<(), RefreshError> {
     let mut change = FeedTransaction::begin(&app.db, &app.config.wecom.corp_id, app.clock.now()).await?;
     directory::bindings::store::bind_userid(&mut change, userid, person).await?;
     change.commit().await?;

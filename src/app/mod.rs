@@ -15,10 +15,12 @@ use axum::routing::{any, get};
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 
-use self::parts::{GateOutputs, build_site, gate_parts, page_settings, sso_settings, trusted_proxies};
+use self::parts::{
+    GateOutputs, build_site, gate_parts, page_settings, session_settings, sso_settings, trusted_proxies,
+};
 use self::reload::{CurrentApp, ReloadMetrics, Reloader};
 
-pub use self::parts::{message_settings, session_settings, sync_settings, wecom_settings};
+pub use self::parts::{message_settings, replica_settings, sync_settings, wecom_settings};
 
 use crate::api::{self, ApiState};
 use crate::audit::RefusalLimiter;
@@ -31,11 +33,13 @@ use crate::http::client_ip::TrustedProxies;
 use crate::http::page::PageRenderer;
 use crate::http::rate_limit::RateLimit;
 use crate::http::{assets, middleware};
+use crate::keys::{self, SigningKeys};
 use crate::manual;
 use crate::message::{self, Messages};
 use crate::observe::{self, ObserveState};
 use crate::oidc;
-use crate::session::{Sessions, keys};
+use crate::replica::Replica;
+use crate::session::Sessions;
 use crate::sso::verify_file::{self, VerifyFiles};
 use crate::sso::{self, Sso};
 use crate::supervisor::listen::{Listener, serve_routes};
@@ -64,6 +68,8 @@ pub struct App {
     pub db: Db,
     /// The client of WeCom's API.
     pub client: wecom::WecomClient,
+    pub keys: SigningKeys,
+    pub replica: Replica,
     pub sessions: Sessions,
     pub sso: Sso,
     pub gate: GateState,
@@ -105,6 +111,9 @@ pub enum BuildError {
     /// The database cannot be opened.
     #[error(transparent)]
     Database(#[from] db::DatabaseOpenError),
+    /// The database does not give what this process must know of the others.
+    #[error("the database does not answer: {0}")]
+    Replica(#[from] sqlx::Error),
     /// The signing keys cannot be read.
     #[error(transparent)]
     Keys(#[from] keys::KeyError),
@@ -167,8 +176,17 @@ impl App {
             );
         }
         let client = wecom::WecomClient::new(wecom_settings(&config), clock.clone())?;
-        let settings = session_settings(&config);
-        let sessions = Sessions::open(db.clone(), settings, &root, clock.clone()).await?;
+        let corp = config.wecom.corp_id.clone();
+        // The replica first: what is opened afterwards is kept in step by the feed.
+        let replica = Replica::open(db.clone(), replica_settings(&config), clock.clone()).await?;
+        let keys = SigningKeys::open(db.clone(), corp, &root, clock.clone()).await?;
+        let sessions = Sessions::new(
+            db.clone(),
+            session_settings(&config),
+            keys.clone(),
+            replica.clone(),
+            clock.clone(),
+        );
         let trusted = trusted_proxies(&config);
         let mut registry = Registry::with_prefix("gongpai");
         let (sender, denials) = mpsc::channel(DENIAL_QUEUE_CAPACITY);
@@ -214,6 +232,8 @@ impl App {
             clock,
             db,
             client,
+            keys,
+            replica,
             sessions,
             sso,
             gate,
@@ -237,7 +257,7 @@ impl App {
             .merge(sso::routes(self.sso.clone()))
             .merge(gate::denied_page::routes(self.gate.clone(), self.site.clone()))
             .merge(self.links())
-            .merge(oidc::routes(self.sessions.clone()))
+            .merge(oidc::routes(self.keys.clone()))
             .route("/healthz", get(observe::handle_healthz))
             .route("/_gongpai/assets/{*path}", get(assets::serve_asset).with_state(self.pages.clone()))
             .fallback_service(any(verify_file::serve_verify_file).with_state(self.verify_files.clone()));

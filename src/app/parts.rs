@@ -16,7 +16,7 @@ use crate::http::client_ip::TrustedProxies;
 use crate::http::page::{CompanyLogo, PageRenderer, PageSettings};
 use crate::http::rate_limit::RateLimit;
 use crate::sync::fetch::FetchPace;
-use crate::{message, session, sso, sync, wecom};
+use crate::{message, replica, session, sso, sync, wecom};
 
 /// Where the gate counts and reports. A reload keeps these.
 #[derive(Debug, Clone)]
@@ -94,14 +94,18 @@ pub(super) fn page_settings(config: &Config) -> Result<PageSettings, BuildError>
     })
 }
 
+/// Returns the settings of what this process knows of the others.
+pub fn replica_settings(config: &Config) -> replica::ReplicaSettings {
+    replica::ReplicaSettings { corp: config.wecom.corp_id.clone(), stale_after: config.gate.stale_after }
+}
+
 /// Returns the settings of sessions.
-pub fn session_settings(config: &Config) -> session::SessionSettings {
+pub(super) fn session_settings(config: &Config) -> session::SessionSettings {
     session::SessionSettings {
         corp: config.wecom.corp_id.clone(),
         hosts: config.hosts.clone(),
         ttl: config.session.ttl,
         idle: config.session.idle,
-        stale_after: config.gate.stale_after,
         assertion: config.gate.assertion,
     }
 }

@@ -130,7 +130,8 @@ impl App {
     /// # Errors
     /// [`BuildError`]. Nothing has changed then.
     pub fn reconfigured(&self, config: Config) -> Result<Self, BuildError> {
-        let sessions = self.sessions.reconfigured(session_settings(&config));
+        let replica = self.replica.reconfigured(config.gate.stale_after);
+        let sessions = self.sessions.reconfigured(session_settings(&config), replica.clone());
         let parts = gate_parts(&config, &self.clock, self.gate_outputs.clone())?;
         let pages = PageRenderer::new(page_settings(&config)?);
         let site = build_site(&config, &self.clock, &pages);
@@ -142,6 +143,7 @@ impl App {
             api: self.api.reconfigured(config.api_clients.clone(), sessions.clone(), trusted.clone()),
             verify_files: VerifyFiles::new(config.wecom.verify_files.clone(), config.data_dir.clone()),
             config: Arc::new(config),
+            replica,
             sessions,
             pages,
             site,

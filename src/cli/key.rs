@@ -5,13 +5,12 @@ use std::io::Write;
 use anyhow::{Context as _, bail};
 
 use super::{database, sessions, table};
-use crate::app::session_settings;
 use crate::audit;
 use crate::base::clock::Clock;
 use crate::base::seal::{SealPurpose, Sealer};
 use crate::config::{Config, load_root_secret};
 use crate::doctor;
-use crate::session::{Sessions, keys};
+use crate::keys::{SigningKeys, load_keys};
 
 /// Creates a key and prints from when it signs. The old key stays until its last token has expired.
 ///
@@ -32,7 +31,7 @@ pub(crate) async fn rotate_key(
         );
     }
     let root = load_root_secret(config)?.0;
-    let loaded = keys::load(&db, &Sealer::new(&root, SealPurpose::SigningKey)).await?;
+    let loaded = load_keys(&db, &Sealer::new(&root, SealPurpose::SigningKey)).await?;
     // With another root secret the new key would be useless to the gateway.
     if loaded.jwks.is_empty() && loaded.foreign > 0 {
         bail!(
@@ -40,10 +39,10 @@ pub(crate) async fn rotate_key(
         );
     }
     let zone = config.time_zone;
-    let sessions = Sessions::open(db.clone(), session_settings(config), &root, clock).await?;
+    let keys = SigningKeys::open(db.clone(), config.wecom.corp_id.clone(), &root, clock).await?;
     let entry =
         sessions::command_line_entry(audit::AuditEvent::KeyRotate, None, "by command line".to_owned());
-    let rotated = sessions.rotate_key(&entry).await.context("no key was made");
+    let rotated = keys.rotate(&entry).await.context("no key was made");
     db.close().await;
     let (kid, signs_from) = rotated?;
     writeln!(out, "new signing key {kid}")?;

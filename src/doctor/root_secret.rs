@@ -8,7 +8,7 @@ use super::words::FindingKind;
 use crate::base::seal::{SealPurpose, Sealer};
 use crate::config::{Config, load_root_secret};
 use crate::db::Db;
-use crate::session::keys;
+use crate::keys::{KeyError, load_keys};
 
 /// Returns the file that must hold the root secret, or `None` where `server.secret` does. Does not
 /// create it.
@@ -46,7 +46,7 @@ pub(super) async fn check_root_secret(config: &Config, db: Option<&Db>) -> Vec<D
         }
     };
     let Some(db) = db else { return findings };
-    match keys::load(db, &Sealer::new(&root, SealPurpose::SigningKey)).await {
+    match load_keys(db, &Sealer::new(&root, SealPurpose::SigningKey)).await {
         Ok(loaded) if loaded.foreign > 0 => {
             let count = loaded.foreign.to_string();
             findings
@@ -58,7 +58,7 @@ pub(super) async fn check_root_secret(config: &Config, db: Option<&Db>) -> Vec<D
         }
         Ok(_) => findings.push(DoctorFinding::new(FindingKind::RootSecretOk, &[])),
         Err(error) => {
-            let why = error.to_string();
+            let why = KeyError::from(error).to_string();
             findings.push(DoctorFinding::new(FindingKind::RootSecretUnusable, &[untranslated("why", &why)]));
         }
     }
@@ -70,5 +70,5 @@ pub(super) async fn check_root_secret(config: &Config, db: Option<&Db>) -> Vec<D
 async fn has_keys(db: Option<&Db>) -> bool {
     let Some(db) = db else { return false };
     let nobodys = Sealer::new(&[0; 32], SealPurpose::SigningKey);
-    keys::load(db, &nobodys).await.map_or(true, |loaded| loaded.foreign > 0 || !loaded.jwks.is_empty())
+    load_keys(db, &nobodys).await.map_or(true, |loaded| loaded.foreign > 0 || !loaded.jwks.is_empty())
 }

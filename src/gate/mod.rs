@@ -56,7 +56,8 @@ impl GateState {
     /// Builds a gate from `parts`. `sessions` tells who is signed in.
     pub fn new(parts: GateParts, sessions: Sessions) -> Self {
         let checker = check::Checker::new(parts);
-        let (chart, bindings) = (Arc::clone(&sessions.chart()), Arc::clone(&sessions.bindings()));
+        let (chart, bindings) =
+            (Arc::clone(&sessions.replica().chart()), Arc::clone(&sessions.replica().bindings()));
         let resolved = ResolvedRules::new(Arc::clone(checker.rules()), chart, bindings);
         Self { checker: Arc::new(checker), sessions, resolved: Arc::new(ArcSwap::from_pointee(resolved)) }
     }
@@ -65,7 +66,7 @@ impl GateState {
     /// them again.
     pub fn resolved_rules(&self) -> Guard<Arc<ResolvedRules>> {
         let known = self.resolved.load();
-        let (chart, bindings) = (self.sessions.chart(), self.sessions.bindings());
+        let (chart, bindings) = (self.sessions.replica().chart(), self.sessions.replica().bindings());
         if known.is_built_from(&chart, &bindings) {
             return known;
         }

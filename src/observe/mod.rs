@@ -88,10 +88,10 @@ async fn handle_readyz(State(observe): State<ObserveState>) -> Response {
     if observe.stopping.is_cancelled() {
         reasons.push("stopping");
     }
-    if !observe.sessions.memory_is_fresh(observe.clock.now()) {
+    if !observe.sessions.replica().is_fresh(observe.clock.now()) {
         reasons.push("the database does not answer");
     }
-    if observe.sessions.clock_is_behind() {
+    if observe.sessions.replica().clock_is_behind() {
         reasons.push("this machine's clock is more than a minute behind the newest row of the database");
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -101,7 +101,7 @@ async fn handle_readyz(State(observe): State<ObserveState>) -> Response {
 async fn handle_metrics(State(observe): State<ObserveState>) -> Response {
     // Gauges are set when they are read.
     observe.live_sessions.set(i64::try_from(observe.sessions.count_in_memory()).unwrap_or(i64::MAX));
-    let age = observe.clock.now().since(observe.sessions.refreshed_at());
+    let age = observe.clock.now().since(observe.sessions.replica().refreshed_at());
     observe.refresh_age.set(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &observe.registry.lock()) {

@@ -8,15 +8,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use crate::session::Sessions;
-use crate::session::keys::JWKS_MAX_AGE;
+use crate::keys::{JWKS_MAX_AGE, SigningKeys};
 
 /// Builds the router of `/.well-known/jwks.json`.
-pub(crate) fn routes(sessions: Sessions) -> Router {
-    Router::new().route("/.well-known/jwks.json", get(handle_jwks)).with_state(sessions)
+pub(crate) fn routes(keys: SigningKeys) -> Router {
+    Router::new().route("/.well-known/jwks.json", get(handle_jwks)).with_state(keys)
 }
 
-async fn handle_jwks(State(sessions): State<Sessions>) -> impl IntoResponse {
+async fn handle_jwks(State(keys): State<SigningKeys>) -> impl IntoResponse {
     let cache = format!("public, max-age={}", JWKS_MAX_AGE.as_secs());
-    ([(CACHE_CONTROL, cache)], Json(json!({ "keys": sessions.jwks() })))
+    ([(CACHE_CONTROL, cache)], Json(json!({ "keys": keys.jwks() })))
 }

@@ -41,7 +41,7 @@ impl Sessions {
             iat,
             exp: iat.saturating_add(60),
         };
-        match self.0.keys.load().ring.sign(token::ASSERTION_TOKEN_TYPE, &claims, now) {
+        match self.0.keys.sign(token::ASSERTION_TOKEN_TYPE, &claims, now) {
             Ok(jwt) => {
                 let jwt: Arc<str> = jwt.into();
                 self.0.assertions.pin().insert(key, (now, Arc::clone(&jwt)));

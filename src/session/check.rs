@@ -1,19 +1,19 @@
 //! The session check: whether a request is signed in, read from memory or else from the database.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 
 use super::memory::{LiveSession, TokenHash};
 use super::store::{self, SessionRow};
-use super::token::{self, InvalidToken, SessionClaims};
+use super::token::{self, SessionClaims};
 use super::{Amr, SessionPerson, Sessions};
 use crate::base::clock::Timestamp;
 use crate::base::host::Origin;
 use crate::base::id::{PersonId, Sid};
 use crate::http::cookie;
+use crate::keys::{ExpectedToken, InvalidToken};
 
 /// How long a check waits for the database before it answers [`SessionError::Unavailable`].
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -67,7 +67,7 @@ impl Sessions {
     pub async fn check(&self, headers: &HeaderMap, origin: &Origin) -> Result<SignedInSession, SessionError> {
         // Also for requests without a session: stale memory answers nobody (see
         // `crate::design#the-stale-rule`).
-        if !self.memory_is_fresh(self.0.clock.now()) {
+        if !self.0.replica.is_fresh(self.0.clock.now()) {
             return Err(SessionError::Unavailable);
         }
         let mut cookies = cookie::cookie_values(headers, self.0.settings.hosts.cookie_name(origin));
@@ -199,7 +199,7 @@ impl Sessions {
 
     /// Replaces the person's unit ids by the chart's own, so that each text is stored once.
     pub(super) fn intern_units(&self, mut person: SessionPerson) -> SessionPerson {
-        let chart = self.0.chart.load();
+        let chart = self.0.replica.chart();
         for place in &mut person.memberships {
             place.unit = chart.intern(place.unit.clone());
         }
@@ -212,30 +212,12 @@ impl Sessions {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<SessionClaims, InvalidToken> {
-        let (kid, typ) = token::peek_header(token).ok_or(InvalidToken)?;
-        if typ != token::SESSION_TOKEN_TYPE {
-            return Err(InvalidToken);
-        }
-        if !self.0.keys.load().ring.has_key(&kid) {
-            self.reload_keys_for_unknown(now).await;
-        }
         let audience = self.0.settings.hosts.cookie_scope(origin).audience;
-        let claims = self.0.keys.load().ring.verify_session(token, &self.0.issuer, &audience, now)?;
+        let expected =
+            ExpectedToken { typ: token::SESSION_TOKEN_TYPE, issuer: &self.0.issuer, audience: &audience };
+        let claims: SessionClaims = self.0.keys.verify(token, &expected, now).await?;
         // One database may serve several corporations, which share its keys.
         if claims.corp == self.0.settings.corp.as_str() { Ok(claims) } else { Err(InvalidToken) }
-    }
-
-    /// Reads the keys again, at most once a second.
-    ///
-    /// Another replica may have made a key a moment ago, but junk tokens must not cost a query
-    /// each.
-    async fn reload_keys_for_unknown(&self, now: Timestamp) {
-        let last = Timestamp::from_millis(self.0.keys_reloaded_at.swap(now.millis(), Ordering::AcqRel));
-        if now.since(last) >= Duration::from_secs(1)
-            && let Err(error) = self.reload_keys().await
-        {
-            tracing::warn!(%error, "The signing keys could not be read again");
-        }
     }
 
     async fn find(&self, sid: &Sid) -> Result<Option<SessionRow>, SessionError> {

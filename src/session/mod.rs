@@ -2,53 +2,47 @@
 //!
 //! A session is a row; its token (a JWT, [`token`]) only names the row. [`Sessions::check`] is the
 //! only session check: the gate and the sign-in call the same function, because two different
-//! checks would send a browser in circles. It reads [`memory`], and [`refresh`] keeps that in step
+//! checks would send a browser in circles. It reads [`memory`], and `refresh` keeps that in step
 //! with the database.
 //!
 //! | file | what it has |
 //! |---|---|
 //! | `check` | the session check |
-//! | [`memory`], [`refresh`] | what every check reads, and how it follows the database |
+//! | [`memory`], `refresh` | what every check reads, and how it follows the feed |
 //! | `state` | what [`Sessions`] consists of, and which part of it outlives a reload |
 //! | [`store`] | SQL |
-//! | [`token`], `signature` | the session token and the identity assertion: JWTs, and their one form of a signature |
-//! | [`keys`] | the signing keys, and how they rotate |
+//! | [`token`] | the claims of the session token and of the identity assertion |
 //! | [`assertion`], [`identity`] | what applications are told: a signed token, and headers |
+//!
+//! [`keys`](crate::keys) signs the tokens; [`replica`](crate::replica) reads the feed and keeps the
+//! published chart.
 
 pub(crate) mod assertion;
 mod check;
 pub(crate) mod identity;
-pub(crate) mod keys;
 pub(crate) mod memory;
-pub(crate) mod refresh;
-mod signature;
+mod refresh;
 mod state;
 pub(crate) mod store;
 pub(crate) mod token;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
-
-use arc_swap::{ArcSwap, Guard};
 
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::host::Hosts;
 use crate::base::id::{CorpId, PersonId, Sid, UnitId, UserId};
-use crate::base::seal::{SealPurpose, Sealer};
 use crate::db::Db;
-use crate::db::feed::{self, FeedTransaction};
-use crate::directory;
-use crate::directory::bindings::RuleBindings;
-use crate::directory::chart::Chart;
+use crate::db::feed::FeedTransaction;
+use crate::keys::{NoSigningKey, SigningKeys};
+use crate::replica::Replica;
 use identity::IdentityCache;
 use memory::SessionMemory;
 use state::{SessionsState, SessionsView};
 use store::{NewSession, SessionRow};
-use token::{NoSigningKey, SessionClaims};
+use token::SessionClaims;
 
 pub(crate) use check::{SessionError, SignedInSession};
-pub(crate) use refresh::RefreshError;
 
 /// How a person signed in: the authentication method reference of RFC 8176, with our own values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,8 +112,6 @@ pub struct SessionSettings {
     pub ttl: Duration,
     /// The limit without use.
     pub idle: Duration,
-    /// How long checks go on from memory without the database.
-    pub stale_after: Duration,
     /// Whether applications get a signed identity.
     pub assertion: bool,
 }
@@ -129,64 +121,23 @@ pub struct SessionSettings {
 pub struct Sessions(Arc<SessionsView>);
 
 impl Sessions {
-    /// Reads the signing keys, creating the first one if needed, and starts to follow the feed.
-    ///
-    /// # Errors
-    /// If the database fails or no key can be made.
-    pub async fn open(
-        db: Db,
-        settings: SessionSettings,
-        root: &[u8; 32],
-        clock: Clock,
-    ) -> Result<Self, keys::KeyError> {
-        let sealer = Sealer::new(root, SealPurpose::SigningKey);
-        let position = feed::read_newest_seq(&db).await?;
-        directory::store::ensure_chart(&db, &settings.corp).await?;
-        let chart = directory::store::load_chart(&db, &settings.corp).await?;
-        let bindings = directory::bindings::store::load_bindings(&db, &settings.corp).await?;
-        let mut loaded = keys::load(&db, &sealer).await?.require_trusted()?;
-        if loaded.foreign > 0 {
-            tracing::warn!(
-                keys = loaded.foreign,
-                "signing keys do not open with this server.secret and are not used: sessions signed with them have ended"
-            );
-        }
-        // Replicas that start together may each create a key; every replica then accepts both.
-        if loaded.ring.signer(clock.now()).is_none() {
-            let mut change = FeedTransaction::begin(&db, &settings.corp, clock.now()).await?;
-            keys::add_key(&mut change, &sealer, clock.now()).await?;
-            change.commit().await?;
-            loaded = keys::load(&db, &sealer).await?.require_trusted()?;
-        }
-        let now = clock.now();
+    /// Builds them with nothing in memory. `replica` has been opened before `keys`.
+    pub fn new(db: Db, settings: SessionSettings, keys: SigningKeys, replica: Replica, clock: Clock) -> Self {
         let issuer = settings.hosts.public().to_string();
-        let shared = Arc::new(SessionsState {
-            db,
-            clock,
-            sealer,
-            memory: SessionMemory::default(),
-            chart: ArcSwap::from_pointee(chart),
-            bindings: ArcSwap::from_pointee(bindings),
-            keys: ArcSwap::from_pointee(loaded),
-            assertions: papaya::HashMap::new(),
-            feed_position: tokio::sync::Mutex::new(position),
-            refreshed_at: AtomicI64::new(now.millis()),
-            refresh_failed: AtomicBool::new(false),
-            newest_row_at: AtomicI64::new(0),
-            keys_reloaded_at: AtomicI64::new(now.millis()),
-        });
-        let sessions = Self(Arc::new(SessionsView { settings, issuer, shared }));
-        sessions.read_newest_row().await?;
-        Ok(sessions)
+        let memory = SessionMemory::default();
+        let assertions = papaya::HashMap::new();
+        let shared = Arc::new(SessionsState { db, clock, memory, keys, assertions });
+        Self(Arc::new(SessionsView { settings, issuer, replica, shared }))
     }
 
     /// Returns the same sessions with other limits and hosts. Requests under way keep the old ones.
     ///
     /// `corp`, public_url and the cookie domain must not change: they are part of every token.
     #[must_use]
-    pub fn reconfigured(&self, settings: SessionSettings) -> Self {
+    pub fn reconfigured(&self, settings: SessionSettings, replica: Replica) -> Self {
         let issuer = settings.hosts.public().to_string();
-        Self(Arc::new(SessionsView { settings, issuer, shared: Arc::clone(&self.0.shared) }))
+        let shared = Arc::clone(&self.0.shared);
+        Self(Arc::new(SessionsView { settings, issuer, replica, shared }))
     }
 
     /// Writes a session in the caller's transaction. After the commit, [`Sessions::sign_token`]
@@ -233,7 +184,7 @@ impl Sessions {
             auth_time: session.auth_time.seconds(),
             amr: vec![session.amr.as_str().to_owned()],
         };
-        self.0.keys.load().ring.sign(token::SESSION_TOKEN_TYPE, &claims, now)
+        self.0.keys.sign(token::SESSION_TOKEN_TYPE, &claims, now)
     }
 
     /// Returns the session with this id, if it may still be used.
@@ -246,19 +197,10 @@ impl Sessions {
         Ok(row.filter(|r| r.ended_at.is_none() && r.expires_at > now && r.person.active))
     }
 
-    /// Returns the published chart, as this replica knows it.
-    pub fn chart(&self) -> Guard<Arc<Chart>> {
-        self.0.chart.load()
-    }
-
-    /// Returns which persons the userids in rules mean.
-    pub fn bindings(&self) -> Guard<Arc<RuleBindings>> {
-        self.0.bindings.load()
-    }
-
-    /// Returns the public keys.
-    pub fn jwks(&self) -> Vec<keys::Jwk> {
-        self.0.keys.load().jwks.clone()
+    /// Returns what this process knows of the others: the chart, the bindings, and how fresh memory
+    /// is.
+    pub fn replica(&self) -> &Replica {
+        &self.0.replica
     }
 
     /// Returns the number of tokens in memory.

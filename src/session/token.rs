@@ -1,23 +1,16 @@
-//! The session token and the identity assertion: JWTs signed with ES256 (RFC 7515, RFC 7519).
-//!
-//! Pure: keys in, text out. A verifier takes exactly one `typ` (RFC 8725 §3.11), so that an
-//! assertion, which applications hold, can never be used as a session. The key is chosen by `kid`
-//! among ours; whatever else a header says about keys (`jwk`, `jku`, `x5u`) is not read.
+//! The claims of the session token and of the identity assertion, and how a request carries a
+//! session token. [`crate::keys`] signs and verifies both.
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::signature;
-use crate::base::clock::Timestamp;
+use crate::keys::TimedClaims;
+use crate::keys::ring::peek_header;
 
 /// The `typ` of a session token.
 pub(crate) const SESSION_TOKEN_TYPE: &str = "gongpai-session+jwt";
 /// The `typ` of an identity assertion for an application.
 pub(crate) const ASSERTION_TOKEN_TYPE: &str = "gongpai-assertion+jwt";
-
-/// How far the clocks of two replicas may differ, in seconds.
-const MAX_SKEW_SECONDS: i64 = 60;
 
 /// The claims of a session token ([design: session tokens](crate::design#session-tokens)).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +39,16 @@ pub(crate) struct SessionClaims {
     pub amr: Vec<String>,
 }
 
+impl TimedClaims for SessionClaims {
+    fn issued_at(&self) -> i64 {
+        self.iat
+    }
+
+    fn expires_at(&self) -> i64 {
+        self.exp
+    }
+}
+
 /// The claims of an assertion for an application.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct AssertionClaims<'a> {
@@ -67,121 +70,6 @@ pub(crate) struct AssertionClaims<'a> {
     pub iat: i64,
     /// Seconds since 1970; `iat` + 60.
     pub exp: i64,
-}
-
-/// A key that verifies, and signs if we hold its private half.
-pub(crate) struct SigningKey {
-    /// RFC 7638 thumbprint of the public half.
-    pub kid: String,
-    /// The public half.
-    pub verify: DecodingKey,
-    /// The private half.
-    pub sign: Option<EncodingKey>,
-    /// From when on it signs.
-    pub signs_from: Timestamp,
-}
-
-impl std::fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("kid", &self.kid)
-            .field("signs_from", &self.signs_from)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The keys of this installation, newest first.
-#[derive(Debug, Default)]
-pub(crate) struct KeyRing(pub Vec<SigningKey>);
-
-/// The token is not a valid one of ours for the requested purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a valid token")]
-pub(crate) struct InvalidToken;
-
-/// No key of ours may sign at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is no signing key")]
-pub struct NoSigningKey;
-
-impl KeyRing {
-    /// Returns the key that signs at `now`: the newest whose time has come, or the oldest if the
-    /// clock is behind all of them.
-    pub(crate) fn signer(&self, now: Timestamp) -> Option<&SigningKey> {
-        let whole = || self.0.iter().filter(|k| k.sign.is_some());
-        let come = whole().filter(|k| k.signs_from <= now).max_by_key(|k| k.signs_from);
-        come.or_else(|| whole().min_by_key(|k| k.signs_from))
-    }
-
-    /// Returns whether the ring has a key with this id.
-    pub(crate) fn has_key(&self, kid: &str) -> bool {
-        self.0.iter().any(|k| k.kid == kid)
-    }
-
-    /// Signs `claims` as a token of type `typ`.
-    ///
-    /// # Errors
-    /// [`NoSigningKey`].
-    pub(crate) fn sign<T: Serialize>(
-        &self,
-        typ: &str,
-        claims: &T,
-        now: Timestamp,
-    ) -> Result<String, NoSigningKey> {
-        let key = self.signer(now).ok_or(NoSigningKey)?;
-        let header =
-            Header { typ: Some(typ.to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::ES256) };
-        let secret = key.sign.as_ref().ok_or(NoSigningKey)?;
-        let token = jsonwebtoken::encode(&header, claims, secret).map_err(|_| NoSigningKey)?;
-        signature::lower_s(token).ok_or(NoSigningKey)
-    }
-
-    /// Verifies a session token for `audience`: the signature by a key of ours with the lower `s`,
-    /// `typ`, issuer, audience and times.
-    ///
-    /// # Errors
-    /// [`InvalidToken`], without saying why: nobody who holds a good token needs to know.
-    pub(crate) fn verify_session(
-        &self,
-        token: &str,
-        issuer: &str,
-        audience: &str,
-        now: Timestamp,
-    ) -> Result<SessionClaims, InvalidToken> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken)?;
-        let ours = header.typ.as_deref() == Some(SESSION_TOKEN_TYPE)
-            && header.alg == Algorithm::ES256
-            // No extension is understood, so none may be critical (RFC 7515 §4.1.11).
-            && header.crit.is_none()
-            && signature::has_low_s(token);
-        if !ours {
-            return Err(InvalidToken);
-        }
-        let kid = header.kid.ok_or(InvalidToken)?;
-        let key = self.0.iter().find(|k| k.kid == kid).ok_or(InvalidToken)?;
-        let mut validation = Validation::new(Algorithm::ES256);
-        validation.set_audience(&[audience]);
-        validation.set_issuer(&[issuer]);
-        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
-        // The times are checked below against the injected clock.
-        validation.validate_exp = false;
-        let claims = jsonwebtoken::decode::<SessionClaims>(token, &key.verify, &validation)
-            .map_err(|_| InvalidToken)?
-            .claims;
-        let now = now.seconds();
-        // An `iat` in the future is accepted as far as the clocks of replicas may differ.
-        if claims.exp <= now || claims.iat > now.saturating_add(MAX_SKEW_SECONDS) || claims.exp <= claims.iat
-        {
-            return Err(InvalidToken);
-        }
-        Ok(claims)
-    }
-}
-
-/// Returns the `kid` and `typ` that an unverified token claims, or `None` if it is not a JWT.
-pub(crate) fn peek_header(token: &str) -> Option<(String, String)> {
-    let header = jsonwebtoken::decode_header(token).ok()?;
-    Some((header.kid?, header.typ?))
 }
 
 /// Returns whether an `Authorization` header contains a session token of ours, valid or not.

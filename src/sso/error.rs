@@ -10,8 +10,8 @@ use crate::http::browser_request::DuplicateParameter;
 use crate::http::failure::{Failure, explain_bad_target};
 use crate::http::rate_limit::RetryAfter;
 use crate::http::words::{Code, labels};
+use crate::keys::NoSigningKey;
 use crate::session::BeginSessionError;
-use crate::session::token::NoSigningKey;
 use crate::wecom::{self, ErrorFamily};
 
 /// The reasons why a sign-in did not go on.

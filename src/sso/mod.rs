@@ -195,10 +195,10 @@ impl Sso {
             Readiness::Disabled | Readiness::MessagesDisabled => return Err(SsoError::Disabled),
             Readiness::Missing(key) => return Err(SsoError::NotConfigured(key)),
         }
-        if !self.0.sessions.memory_is_fresh(self.0.clock.now()) {
+        if !self.0.sessions.replica().is_fresh(self.0.clock.now()) {
             return Err(SsoError::Stale);
         }
-        if self.0.sessions.clock_is_behind() { Err(SsoError::Clock) } else { Ok(()) }
+        if self.0.sessions.replica().clock_is_behind() { Err(SsoError::Clock) } else { Ok(()) }
     }
 
     /// Answers a start inside a frame with a page that opens the top window. Nobody can sign in
@@ -219,7 +219,7 @@ impl Sso {
         let out_of_reach = matches!(error, SsoError::Store(_) | SsoError::Stale);
         let mut failure = error.failure(request.view.at);
         // The time since which memory and database disagree.
-        failure.since = out_of_reach.then(|| self.0.sessions.refreshed_at());
+        failure.since = out_of_reach.then(|| self.0.sessions.replica().refreshed_at());
         failure.switch_account = Some(match target {
             Some(t) => format!("{}?rd={}", request.path("logout"), percent_encode(t.page().as_str())),
             None => request.path("logout"),

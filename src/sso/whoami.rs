@@ -37,7 +37,7 @@ struct SessionUnit<'a> {
 
 /// Handles `GET /sso/session`: tells who is signed in, or answers 401.
 pub(crate) async fn handle_session(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
-    let chart = sso.0.sessions.chart();
+    let chart = sso.0.sessions.replica().chart();
     let mut response = match sso.0.sessions.check(&request.headers, &request.origin).await {
         Ok(session) => Json(SessionAnswer {
             userid: session.person.userid.as_str(),

@@ -28,7 +28,9 @@ const FLOORS: &[&[&str]] = &[
     // Everybody above may write to the audit trail.
     &["audit"],
     &["directory"],
-    // A session is somebody's: it follows the directory.
+    // What a process shares with the others: keys, and what the feed says of the directory.
+    &["keys", "replica"],
+    // A session is somebody's, and signed: it follows both.
     &["session"],
     &[
         "sso", "gate", "oidc", "message", "callback", "o2oa", "console", "doctor", "observe", "manual",

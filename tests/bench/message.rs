@@ -188,12 +188,12 @@ async fn singles(app: &App, post: &BenchClient, wecom: &Simulator) -> Result<()>
     let mut tx = app.db.write().await?;
     sqlx::query(old).execute(&mut *tx).await?;
     tx.commit().await?;
-    let (messages, sessions) = (app.messages.clone(), app.sessions.clone());
-    while messages.deliver_due(&sessions.chart()).await?.expired > 0 {}
+    let (messages, replica) = (app.messages.clone(), app.replica.clone());
+    while messages.deliver_due(&replica.chart()).await?.expired > 0 {}
     wecom.forget_requests();
     let mut supervisor = Supervisor::new();
     let worker = messages.clone();
-    supervisor.run("messages", |stop| async move { worker.work_until(sessions, stop).await });
+    supervisor.run("messages", |stop| async move { worker.work_until(replica, stop).await });
     let began = Instant::now();
     let next = Arc::new(AtomicUsize::new(0));
     let mut all = JoinSet::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gongpai::simulator::InjectedFault;
 use gongpai::testing::audit::AuditRow;
-use gongpai::testing::session::keys::store::list_keys;
+use gongpai::testing::keys::store::list_keys;
 use reqwest::Method;
 
 use crate::support::app::{API_SECRET, APP_URL, PUBLIC_URL, TestApp};

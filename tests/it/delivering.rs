@@ -665,11 +665,11 @@ async fn with_sending_switched_off_rows_stay_as_they_are() {
 #[tokio::test]
 async fn the_worker_delivers_by_itself_and_finishes_what_is_under_way_when_it_is_asked_to_stop() {
     let replica = MessageReplica::new().await;
-    let sessions = replica.sessions().await;
+    let known = replica.known_chart().await;
     let stop = CancellationToken::new();
     let mut worker = JoinSet::new();
     let (messages, stopped) = (replica.messages.clone(), stop.clone());
-    worker.spawn(async move { messages.work_until(sessions, stopped).await });
+    worker.spawn(async move { messages.work_until(known, stopped).await });
     let first = replica.put(&text_message("一", &["zhangsan"]).unique()).await;
     eventually("the first message is sent", async || (replica.status(&first).await == "sent").then_some(()))
         .await;
@@ -689,10 +689,10 @@ async fn the_worker_delivers_by_itself_and_finishes_what_is_under_way_when_it_is
 #[tokio::test]
 async fn a_slow_call_holds_nobody_up() {
     let replica = MessageReplica::new().await;
-    let (sessions, stop) = (replica.sessions().await, CancellationToken::new());
+    let (known, stop) = (replica.known_chart().await, CancellationToken::new());
     let mut worker = JoinSet::new();
     let (messages, stopped) = (replica.messages.clone(), stop.clone());
-    worker.spawn(async move { messages.work_until(sessions, stopped).await });
+    worker.spawn(async move { messages.work_until(known, stopped).await });
     replica.site.wecom.fail_next("message/send", InjectedFault::Slow(4 * SECOND));
     let slow = replica.put(&text_message("慢", &["zhangsan"]).unique()).await;
     eventually("the slow call is being made", async || (replica.calls() == 1).then_some(())).await;

@@ -198,8 +198,8 @@ async fn a_hold_lifted_in_one_process_is_lifted_in_all_and_running_ones_notice_w
     let (command, stop, mut workers) =
         (replica.second_replica().await, CancellationToken::new(), JoinSet::new());
     for worker in [replica.messages.clone(), replica.second_replica().await] {
-        let (sessions, stop) = (replica.sessions().await, stop.clone());
-        workers.spawn(async move { worker.work_until(sessions, stop).await });
+        let (known, stop) = (replica.known_chart().await, stop.clone());
+        workers.spawn(async move { worker.work_until(known, stop).await });
     }
     command.resume(Requester::default()).await.unwrap();
     eventually("everything is sent", async || are_all_sent(&replica, &ids).await.then_some(())).await;

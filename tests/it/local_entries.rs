@@ -54,7 +54,7 @@ async fn a_unit_made_by_hand_has_the_documented_shape_and_is_known_at_once() {
     assert_eq!((&unit["order"], &unit["wecom_id"]), (&json!(4294967295_u32), &Value::Null));
     let etag = page.header("etag").expect("an ETag").to_owned();
     assert_eq!(etag, format!("\"{}\"", blake3::hash(&page.body).to_hex()));
-    let chart = t.app.sessions.chart();
+    let chart = t.app.replica.chart();
     assert_eq!(
         &*chart.unit(&gongpai::testing::base::id::UnitId::new(entry_id(&unit))).expect("in memory").path,
         "财务部/外包"
@@ -301,7 +301,7 @@ async fn a_unit_goes_only_when_it_is_empty_and_a_person_goes_with_the_claim_to_t
         (t.count_rows("persons").await, t.count_rows("person_rows").await, t.count_rows("unit_rows").await),
         (0, 0, 0)
     );
-    assert!(t.app.sessions.chart().units().next().is_none());
+    assert!(t.app.replica.chart().units().next().is_none());
     let again = create_entry(&t, "/persons", again).await;
     assert_ne!(again["id"], person["id"], "a userid that is used again never inherits");
     assert_eq!(
@@ -472,7 +472,7 @@ async fn a_table_makes_persons_and_the_units_that_are_missing_and_twice_the_same
     let (well, said) = import_csv(&t, text.as_bytes(), false).await;
     assert!(well && said.starts_with("units: 2 new; persons: 2 new, 0 changed"), "{said}");
     assert_eq!(noted_changes(&t).await, ["unit created", "unit created", "person created", "person created"]);
-    let chart = t.app.sessions.chart();
+    let chart = t.app.replica.chart();
     let front = chart
         .find_unit(&gongpai::testing::directory::chart::ChartReference::parse("研发部/外包/前端组").unwrap())
         .unwrap();

@@ -239,7 +239,7 @@ async fn one_key_at_the_same_time_is_one_message() {
 
 async fn accept(t: &TestApp, content: String) -> Result<String, String> {
     let Value::Object(order) = text_order(&["zhangsan"], &content) else { unreachable!() };
-    let chart = Arc::clone(&t.app.sessions.chart());
+    let chart = Arc::clone(&t.app.replica.chart());
     let order = MessageRequest::parse(order).expect("an order");
     let done = t.app.messages.accept(&chart, Sender::CommandLine, None, order).await;
     done.map(|accepted| accepted.id.to_string()).map_err(|error| error.to_string())

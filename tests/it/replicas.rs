@@ -11,7 +11,7 @@ use gongpai::testing::base::clock::Clock;
 use gongpai::testing::base::secret::Secret;
 use gongpai::testing::config::{Config, ConfigSources, ListenAddress};
 use gongpai::testing::db::{DatabaseLocation, DatabaseOpenError, Db};
-use gongpai::testing::session::keys::store::list_keys;
+use gongpai::testing::keys::store::list_keys;
 use gongpai::testing::supervisor::Supervisor;
 use gongpai::testing::supervisor::listen::Listener;
 use reqwest::Method;
@@ -247,7 +247,7 @@ async fn on_replicas_a_key_made_by_one_is_published_by_the_other_and_signs_once_
         detail: String::new(),
         request_id: String::new(),
     };
-    let (kid, signs_from) = t.app.sessions.rotate_key(&entry).await.expect("a key");
+    let (kid, signs_from) = t.app.keys.rotate(&entry).await.expect("a key");
     assert_eq!(signs_from.since(t.app.clock.now()), Duration::from_secs(300));
     for address in [t.address, other.address] {
         eventually("the key is published", async || {

@@ -8,7 +8,8 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gongpai::testing::base::seal::{SealPurpose, Sealer};
-use gongpai::testing::session::keys::store::list_keys;
+use gongpai::testing::keys::SigningKeys;
+use gongpai::testing::keys::store::list_keys;
 use serde_json::{Value, json};
 
 use crate::support::app::{PUBLIC_URL, ROOT_SECRET, TestApp};
@@ -266,15 +267,10 @@ async fn case_56_a_public_key_planted_in_the_database_keeps_the_gateway_from_sta
     other["x"] = json!(URL_SAFE_NO_PAD.encode(&planted.public_key().as_ref()[1..33]));
     other["y"] = json!(URL_SAFE_NO_PAD.encode(&planted.public_key().as_ref()[33..65]));
     let root: [u8; 32] = STANDARD.decode(ROOT_SECRET).unwrap().try_into().unwrap();
-    let settings = gongpai::testing::app::session_settings(&t.app.config);
+    let corp = &t.app.config.wecom.corp_id;
     for text in [other.to_string(), jwk.to_string().replace("sig", "enc"), "{}".to_owned()] {
         sqlx::query("UPDATE signing_keys SET jwk = $1").bind(&text).execute(t.app.db.pool()).await.unwrap();
-        let opened = gongpai::testing::session::Sessions::open(
-            t.app.db.clone(),
-            settings.clone(),
-            &root,
-            t.app.clock.clone(),
-        );
+        let opened = SigningKeys::open(t.app.db.clone(), corp.clone(), &root, t.app.clock.clone());
         let error = opened.await.expect_err("it starts").to_string();
         assert!(error.contains("public half of signing key"), "{error}");
         // The running instance continues, and publishes no key but its own.
@@ -289,7 +285,7 @@ async fn case_56_a_public_key_planted_in_the_database_keeps_the_gateway_from_sta
         change.announce(gongpai::testing::db::feed::FeedKind::Key, kid);
         change.commit().await.unwrap();
         t.advance(Duration::ZERO).await;
-        assert_eq!(t.app.sessions.jwks(), vec![]);
+        assert_eq!(t.app.keys.jwks(), vec![]);
         let forged = sign_token(&planted, &forge.header().to_string(), &forge.claims().to_string());
         let page = t.check_with("cookie", &format!("{SESSION_COOKIE}={forged}"), PUBLIC_URL).await;
         assert_eq!(page.status, 401, "signed by the planted key");
@@ -451,7 +447,7 @@ async fn a_rotated_key_signs_after_the_jwks_may_be_known_and_the_old_ones_tokens
         detail: String::new(),
         request_id: String::new(),
     };
-    let (new_kid, _) = t.app.sessions.rotate_key(&entry).await.unwrap();
+    let (new_kid, _) = t.app.keys.rotate(&entry).await.unwrap();
     t.advance(Duration::ZERO).await;
     assert!(jwks().await.contains(&new_kid) && jwks().await.len() == 2, "both are published at once");
     assert_eq!(kid(&t.signed_in("lisi").await), kid(&old), "the new one does not sign yet");

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::in_flight::InFlightCalls;
 use super::{DeliveryCounts, MAX_PARALLEL_CALLS};
 use crate::message::Messages;
-use crate::session::Sessions;
+use crate::replica::Replica;
 
 /// How often rows are polled. Other replicas write some, and others become due with time.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -58,21 +58,21 @@ impl DatabaseOutage {
 impl Messages {
     /// Delivers until `stop`. Then no new call begins, and those in flight are finished and
     /// settled.
-    pub async fn work_until(&self, sessions: Sessions, stop: CancellationToken) {
+    pub async fn work_until(&self, replica: Replica, stop: CancellationToken) {
         if let Some(why) = &self.0.settings.unavailable {
             tracing::info!("No messages are sent: {why}");
             return stop.cancelled().await;
         }
-        tokio::join!(self.prepare_until(&sessions, &stop), self.call_until(&sessions, &stop));
+        tokio::join!(self.prepare_until(&replica, &stop), self.call_until(&replica, &stop));
     }
 
     /// Expands messages and plans calls, whenever there is something new.
-    async fn prepare_until(&self, sessions: &Sessions, stop: &CancellationToken) {
+    async fn prepare_until(&self, replica: &Replica, stop: &CancellationToken) {
         let mut outage = DatabaseOutage::default();
         let (mut swept, mut worked) = (None, tokio::time::Instant::now());
         while !stop.is_cancelled() {
             let step = async {
-                let mut step = self.prepare(&Arc::clone(&sessions.chart())).await?;
+                let mut step = self.prepare(&Arc::clone(&replica.chart())).await?;
                 if swept.is_none_or(|at: tokio::time::Instant| at.elapsed() >= SWEEP_INTERVAL) {
                     step += self.expire().await?;
                     swept = Some(tokio::time::Instant::now());
@@ -111,7 +111,7 @@ impl Messages {
     }
 
     /// Makes calls, whenever one is due and a place is free.
-    async fn call_until(&self, sessions: &Sessions, stop: &CancellationToken) {
+    async fn call_until(&self, replica: &Replica, stop: &CancellationToken) {
         let mut in_flight = InFlightCalls::new();
         let mut outage = DatabaseOutage::default();
         loop {
@@ -122,7 +122,7 @@ impl Messages {
                 }
                 return;
             }
-            let chart = Arc::clone(&sessions.chart());
+            let chart = Arc::clone(&replica.chart());
             let (taken, ended) = self.take_calls_while_running(&chart, &mut in_flight).await;
             if !ended.is_empty() {
                 self.0.delivery_memory.call_settled.notify_one();

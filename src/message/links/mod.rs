@@ -165,7 +165,7 @@ impl MessageLinks {
         let mut failure = Failure::new(code);
         if code == Code::StoreUnavailable {
             let again = request.path(&format!("m/{}", percent_encode(id)));
-            failure.since = Some(self.0.sessions.refreshed_at());
+            failure.since = Some(self.0.sessions.replica().refreshed_at());
             if !request.query.flag("a") {
                 failure.auto_retry = Some(format!("{again}?a=1"));
             }

@@ -73,7 +73,7 @@ impl Sso {
             Err(refused) => return Ok(Err((refused, None))),
         };
         let known = directory::store::find_person_by_userid(&self.0.db, corp, &userid).await?;
-        let complete_at = self.0.sessions.chart().complete_at();
+        let complete_at = self.0.sessions.replica().chart().complete_at();
         if let Some(found) =
             known.and_then(|p| member_lookup::find_vouched_member(p, complete_at, self.0.clock.now()))
         {

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use gongpai::testing::app::{message_settings, open_database, session_settings, wecom_settings};
+use gongpai::testing::app::{message_settings, open_database, replica_settings, wecom_settings};
 use gongpai::testing::base::clock::Timestamp;
 use gongpai::testing::base::id::{ClientId, CorpId, MessageId, PersonId, TagId, UnitId, UserId};
-use gongpai::testing::config::{Config, ConfigSources, load_root_secret};
+use gongpai::testing::config::{Config, ConfigSources};
 use gongpai::testing::db::Db;
 use gongpai::testing::directory::chart::Chart;
 use gongpai::testing::directory::store::{ensure_chart, load_chart};
 use gongpai::testing::message::accept::Sender;
 use gongpai::testing::message::content::{MessageRequest, RequestedRecipients, body_hash};
 use gongpai::testing::message::{DeliveryCounts, MessageKind, MessageTargets, Messages};
-use gongpai::testing::session::Sessions;
+use gongpai::testing::replica::Replica;
 use gongpai::testing::wecom::WecomClient;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -325,14 +325,13 @@ impl MessageReplica {
         tag
     }
 
-    /// Opens sessions, from which the worker reads the chart.
-    pub(crate) async fn sessions(&self) -> Sessions {
+    /// Opens what the worker knows of the chart.
+    pub(crate) async fn known_chart(&self) -> Replica {
         let text = Some(configuration(&self.site.wecom, &self.site.database, ""));
         let (config, _) =
             Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted");
-        let root = load_root_secret(&config).expect("a secret").0;
-        let (settings, clock) = (session_settings(&config), self.site.clock.clone());
-        Sessions::open(self.db.clone(), settings, &root, clock).await.expect("sessions")
+        let (settings, clock) = (replica_settings(&config), self.site.clock.clone());
+        Replica::open(self.db.clone(), settings, clock).await.expect("a chart")
     }
 
     pub(crate) fn now(&self) -> Timestamp {
