@@ -188,26 +188,29 @@ pub mod sync {
         pub use crate::sync::fetch::FetchPace;
     }
     pub mod plan {
-        pub use crate::sync::plan::{LocalDirectory, PlannedPersonChange, SyncPlan, SyncPolicy, make_plan};
+        pub use crate::sync::plan::{
+            ExcessiveRemovals, LocalDirectory, PlannedPersonChange, SyncPlan, SyncPolicy, make_plan,
+        };
     }
     pub mod progress {
         pub use crate::sync::progress::{ProgressSnapshot, SyncProgress};
     }
     pub mod queue {
-        pub use crate::sync::queue::{
-            RUN_LEASE, RUN_RETENTION, SyncCause, SyncRequest, SyncRun, SyncRunEnd, SyncRunStatus,
-        };
+        pub use crate::sync::queue::{RUN_LEASE, RUN_RETENTION, SyncRequest, SyncRun, SyncRunEnd};
         pub mod store {
             pub use crate::sync::queue::store::delete_runs_before;
         }
     }
     pub mod remote {
         pub use crate::sync::remote::{
-            Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit, SyncKind,
+            Completeness, FetchMode, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
         };
     }
     pub mod run {
         pub use crate::sync::run::WorkResult;
+    }
+    pub mod state {
+        pub use crate::sync::state::{InterveningChange, SyncCause, SyncKind, SyncRunReason, SyncRunStatus};
     }
 }
 pub mod wecom {

@@ -15,8 +15,8 @@ use super::auth::AuthenticatedClient;
 use super::query::{self, ItemPage, PagingParams, QueryParams};
 use crate::base::id::RunId;
 use crate::config::Scope;
-use crate::sync::queue::{SyncCause, SyncRequest, SyncRun};
-use crate::sync::remote;
+use crate::sync::queue::{SyncRequest, SyncRun};
+use crate::sync::state::{SyncCause, SyncKind};
 
 const READ_FAILURE: &str = "Runs could not be read";
 
@@ -138,8 +138,8 @@ pub(super) async fn request_run(
     QueryParams::parse(raw.as_deref(), &[], &client)?;
     let order: RunOrderSchema = query::parse_body(&bytes, &client)?;
     let kind = match order.kind {
-        RunKindSchema::Update => remote::SyncKind::Update,
-        RunKindSchema::Full => remote::SyncKind::Full,
+        RunKindSchema::Update => SyncKind::Update,
+        RunKindSchema::Full => SyncKind::Full,
     };
     let cause = SyncCause::Api(client.id.clone());
     let run_id =

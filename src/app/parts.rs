@@ -130,16 +130,9 @@ pub fn wecom_settings(config: &Config) -> wecom::WecomSettings {
 /// Returns the settings of synchronisations.
 pub fn sync_settings(config: &Config) -> sync::SyncSettings {
     let wecom = &config.wecom;
-    let unavailable = match wecom.readiness(WecomPurpose::Directory) {
-        Readiness::Ready | Readiness::MessagesDisabled => None,
-        Readiness::Disabled => Some("wecom.enable is false: WeCom is asked for nothing.".to_owned()),
-        Readiness::Missing(key) => {
-            Some(format!("{key} is empty, and without it WeCom's directory cannot be read."))
-        }
-    };
     sync::SyncSettings {
         corp: wecom.corp_id.clone(),
-        unavailable,
+        readiness: wecom.readiness(WecomPurpose::Directory),
         update: wecom.sync_cron.clone(),
         full: wecom.force_sync_cron.clone(),
         link_by: config.directory.link_by.clone(),

@@ -17,8 +17,8 @@ use crate::db::Db;
 use crate::sync::SyncService;
 use crate::sync::plan::ConflictKind;
 use crate::sync::progress::{ProgressSnapshot, SyncProgress, SyncStep};
-use crate::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunEnd, SyncRunStatus};
-use crate::sync::remote::SyncKind;
+use crate::sync::queue::{SyncRequest, SyncRun, SyncRunEnd};
+use crate::sync::state::{SyncCause, SyncKind, SyncRunReason, SyncRunStatus};
 use crate::wecom;
 
 /// How often the progress is refreshed, of a run here or elsewhere.
@@ -146,7 +146,7 @@ async fn work_on_run(
         return Ok(());
     }
     line.clear();
-    let end = SyncRunEnd::failed("It was interrupted at the command line; nothing of it was published.");
+    let end = SyncRunEnd::failed(SyncRunReason::Interrupted);
     let ours = sync.queue().end(&run.id, &end).await.context("how the run ended could not be written")?;
     // The run may have been published in the same moment; then it stays.
     if ours {
@@ -273,16 +273,15 @@ fn describe_conflict(kind: &str) -> &str {
 /// Returns the last line of the report.
 fn describe_outcome(run: &SyncRun) -> String {
     let id = &run.id;
+    let reason = || table::to_printable(&run.reason_text().unwrap_or_default());
     match run.status {
         SyncRunStatus::Done if run.dry_run => {
             format!("dry run {id}: nothing was changed{}", incomplete_suffix(run))
         }
         SyncRunStatus::Done => format!("run {id} is done{}", incomplete_suffix(run)),
-        SyncRunStatus::Refused => {
-            format!("run {id} was refused, nothing was changed: {}", table::to_printable(&run.reason))
-        }
+        SyncRunStatus::Refused => format!("run {id} was refused, nothing was changed: {}", reason()),
         SyncRunStatus::Failed | SyncRunStatus::Queued | SyncRunStatus::Running => {
-            format!("run {id} failed, nothing was changed: {}", table::to_printable(&run.reason))
+            format!("run {id} failed, nothing was changed: {}", reason())
         }
     }
 }
@@ -295,14 +294,15 @@ const fn incomplete_suffix(run: &SyncRun) -> &'static str {
 mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
+    use crate::sync::plan::ExcessiveRemovals;
     use crate::sync::remote::ReportNote;
     use crate::sync::report::SyncReport;
 
-    fn run(status: SyncRunStatus, complete: bool, reason: &str) -> SyncRun {
+    fn run(status: SyncRunStatus, complete: bool, reason: Option<SyncRunReason>) -> SyncRun {
         SyncRun {
             id: RunId::new("R"),
             kind: SyncKind::Full,
-            cause: "command".to_owned(),
+            cause: SyncCause::CommandLine,
             dry_run: false,
             force: false,
             status,
@@ -310,7 +310,7 @@ mod tests {
             counts: Default::default(),
             progress: None,
             report: SyncReport::default(),
-            reason: reason.to_owned(),
+            reason,
             requested_at: Timestamp::from_millis(0),
             started_at: None,
             finished_at: None,
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_run_is_told_with_its_counts_notes_and_the_first_lines() {
-        let mut run = run(SyncRunStatus::Done, true, "");
+        let mut run = run(SyncRunStatus::Done, true, None);
         run.counts.persons.created = 25;
         run.report.notes = vec![ReportNote::new("fetch.ids_only", "Only ids.\u{1b}")];
         run.report.lines = (0..25).map(|n| format!("person u{n} is new")).collect();
@@ -339,14 +339,16 @@ mod tests {
 
     #[test]
     fn a_run_that_changed_nothing_says_so_and_why() {
-        let out = printed(&run(SyncRunStatus::Refused, true, "The run would remove 40 of 100 persons."));
-        assert_eq!(out, "run R was refused, nothing was changed: The run would remove 40 of 100 persons.\n");
-        let out = printed(&run(SyncRunStatus::Failed, false, "WeCom cannot be reached"));
-        assert_eq!(out, "run R failed, nothing was changed: WeCom cannot be reached\n");
+        let excess = SyncRunReason::ExcessiveRemovals(ExcessiveRemovals::default());
+        let out = printed(&run(SyncRunStatus::Refused, true, Some(excess)));
+        assert!(out.starts_with("run R was refused, nothing was changed: The run would let 0 of 0"), "{out}");
+        let failed = SyncRunReason::DatabaseFailed { error: "disk\u{1b} full".to_owned() };
+        let out = printed(&run(SyncRunStatus::Failed, false, Some(failed)));
+        assert_eq!(out, "run R failed, nothing was changed: the database failed: disk\u{fffd} full\n");
     }
 
     #[test]
     fn an_incomplete_run_says_that_nothing_was_removed() {
-        assert!(printed(&run(SyncRunStatus::Done, false, "")).contains("not everything could be read"));
+        assert!(printed(&run(SyncRunStatus::Done, false, None)).contains("not everything could be read"));
     }
 }

@@ -16,7 +16,8 @@ use crate::base::cron::Schedule;
 use crate::config::WecomConfig;
 use crate::db::Db;
 use crate::directory;
-use crate::sync::queue::{self, SyncRun, SyncRunStatus};
+use crate::sync::queue::{self, SyncRun};
+use crate::sync::state::SyncRunStatus;
 
 /// How long all the queries may take.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -86,12 +87,15 @@ async fn examine_runs(subject: &DoctorSubject, db: &Db) -> sqlx::Result<Vec<Doct
 
 fn last_run_finding(subject: &DoctorSubject, run: &SyncRun) -> DoctorFinding {
     let at = format_local_time(subject, run.finished_at.unwrap_or(run.requested_at));
+    let cause = run.cause.to_string();
+    let why = run.reason.as_ref().map(|reason| reason.text());
+    let (why_zh, why_en) = why.as_ref().map_or(("", ""), |why| (&*why.zh, &*why.en));
     let values = [
         untranslated("at", &at),
         untranslated("kind", run.kind.as_str()),
         untranslated("status", run.status.as_str()),
-        untranslated("cause", &run.cause),
-        untranslated("why", &run.reason),
+        untranslated("cause", &cause),
+        ("why", why_zh, why_en),
     ];
     match run.status {
         SyncRunStatus::Done if run.complete => DoctorFinding::new(FindingKind::RunsLast, &values),

@@ -13,7 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::apply::{Counts, Tally};
-use super::queue::{SyncRun, SyncRunStatus};
+use super::queue::SyncRun;
+use super::state::SyncRunStatus;
 use crate::base::clock::{Clock, Timestamp};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -25,6 +25,8 @@ pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schedule;
+pub(crate) mod state;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,10 +36,11 @@ use self::fetch::{FetchPace, Fetcher};
 use self::metrics::SyncMetrics;
 use self::queue::{SyncQueue, SyncRequest, SyncRun};
 use self::schedule::ScheduleChecks;
+use self::state::SyncRunReason;
 use crate::base::clock::Clock;
 use crate::base::cron::Schedule;
 use crate::base::id::{CorpId, RunId};
-use crate::config::LinkField;
+use crate::config::{LinkField, Readiness};
 use crate::db::Db;
 use crate::directory;
 use crate::wecom::WecomClient;
@@ -53,9 +56,9 @@ const DELETE_BATCH_ROWS: i64 = 500;
 #[derive(Debug, Clone)]
 pub struct SyncSettings {
     pub corp: CorpId,
-    /// Why no run is possible: what is switched off or missing, and which key changes that.
-    /// Schedules then do not fire, and a requested run fails with this text.
-    pub unavailable: Option<String>,
+    /// Whether WeCom's directory may be read. Where it may not, schedules do not fire, and a
+    /// requested run fails.
+    pub readiness: Readiness,
     /// The schedule `wecom.sync_cron`.
     pub update: Option<Schedule>,
     /// The schedule `wecom.force_sync_cron`.
@@ -68,6 +71,17 @@ pub struct SyncSettings {
     pub purge_left_after: Duration,
     /// How politely WeCom is called; tests shorten the pauses.
     pub pace: FetchPace,
+}
+
+impl SyncSettings {
+    /// Returns why no run is possible; `None` if one is.
+    fn find_obstacle(&self) -> Option<SyncRunReason> {
+        match self.readiness {
+            Readiness::Ready | Readiness::MessagesDisabled => None,
+            Readiness::Disabled => Some(SyncRunReason::WecomDisabled),
+            Readiness::Missing(key) => Some(SyncRunReason::KeyMissing { key: key.to_string() }),
+        }
+    }
 }
 
 /// The synchronisation of one corporation in one process. Cheap to clone.

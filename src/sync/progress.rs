@@ -2,12 +2,9 @@
 //! the run's row.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-
-use super::fetch;
 
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -16,6 +13,7 @@ pub enum SyncStep {
     /// Removing leftovers of an interrupted run and reading our chart.
     #[default]
     Beginning,
+    /// Reading departments, including the list of ids.
     Departments,
     /// Reading the members of departments; the unit of progress is a department.
     Members,
@@ -62,48 +60,29 @@ impl fmt::Display for ProgressSnapshot {
 
 /// The progress of one run, shared with whoever watches it.
 #[derive(Debug, Default)]
-pub struct SyncProgress {
-    /// The progress of the fetch; read while the fetch decides the step.
-    pub(super) fetch: fetch::FetchProgress,
-    step: Mutex<Option<SyncStep>>,
-    done: AtomicU64,
-    total: AtomicU64,
-}
+pub struct SyncProgress(Mutex<ProgressSnapshot>);
 
 impl SyncProgress {
-    /// Lets the fetch report the step from now on.
-    pub(super) fn begin_fetch(&self) {
-        *self.step.lock() = None;
+    /// Begins a step of `total` parts; 0 if they are not counted.
+    pub(super) fn begin(&self, step: SyncStep, total: usize) {
+        *self.0.lock() = ProgressSnapshot { step, done: 0, total: u64::try_from(total).unwrap_or(u64::MAX) };
     }
 
-    /// Begins a step that the fetch does not report.
-    pub(super) fn begin(&self, step: SyncStep) {
-        self.done.store(0, Ordering::Relaxed);
-        self.total.store(0, Ordering::Relaxed);
-        *self.step.lock() = Some(step);
+    /// Counts one more part of the step as done. A part that is repeated does not count beyond the
+    /// total.
+    pub(super) fn advance(&self) {
+        let mut now = self.0.lock();
+        now.done = now.done.saturating_add(1).min(now.total);
     }
 
     pub(super) fn set_done(&self, done: u64, total: u64) {
-        self.done.store(done, Ordering::Relaxed);
-        self.total.store(total, Ordering::Relaxed);
+        let mut now = self.0.lock();
+        (now.done, now.total) = (done.min(total), total);
     }
 
-    /// Returns how far the run is. The numbers are read one after another, so they may be a moment
-    /// apart.
+    /// Returns how far the run is.
     pub fn snapshot(&self) -> ProgressSnapshot {
-        if let Some(step) = *self.step.lock() {
-            let total = self.total.load(Ordering::Relaxed);
-            return ProgressSnapshot { step, done: self.done.load(Ordering::Relaxed).min(total), total };
-        }
-        let (phase, done, total) = self.fetch.read();
-        let step = match phase {
-            fetch::FetchPhase::Departments => SyncStep::Departments,
-            fetch::FetchPhase::Members => SyncStep::Members,
-            fetch::FetchPhase::Details => SyncStep::Details,
-            fetch::FetchPhase::Tags => SyncStep::Tags,
-        };
-        let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        ProgressSnapshot { step, done: wide(done), total: wide(total) }
+        *self.0.lock()
     }
 }
 
@@ -114,11 +93,21 @@ mod tests {
     #[test]
     fn a_step_is_told_in_words_with_its_numbers_if_it_has_any() {
         let progress = SyncProgress::default();
-        progress.begin(SyncStep::Writing);
+        progress.begin(SyncStep::Writing, 0);
         assert_eq!(progress.snapshot().to_string(), "writing");
         progress.set_done(1200, 5000);
         assert_eq!(progress.snapshot().to_string(), "writing 1200/5000");
-        progress.begin(SyncStep::Comparing);
+        progress.begin(SyncStep::Comparing, 0);
         assert_eq!(progress.snapshot().to_string(), "comparing", "numbers belong to their step");
+    }
+
+    #[test]
+    fn a_part_that_is_done_twice_does_not_count_beyond_the_total() {
+        let progress = SyncProgress::default();
+        progress.begin(SyncStep::Tags, 2);
+        for _ in 0..3 {
+            progress.advance();
+        }
+        assert_eq!(progress.snapshot().to_string(), "reading tags 2/2");
     }
 }

@@ -102,7 +102,8 @@ pub struct RemoteTag {
 }
 
 /// Which secrets a fetch reads with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FetchMode {
     /// The application's secret alone: its visible range, department by department.
     #[default]
@@ -111,17 +112,6 @@ pub enum FetchMode {
     Ids,
     /// Everything with the contacts secret. It works from addresses registered before 2022-08-15.
     Contacts,
-}
-
-impl FetchMode {
-    /// Returns the word used in reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Visible => "visible",
-            Self::Ids => "ids",
-            Self::Contacts => "contacts",
-        }
-    }
 }
 
 /// Something an administrator should know about a run; part of its report.
@@ -136,30 +126,5 @@ pub struct ReportNote {
 impl ReportNote {
     pub fn new(code: &str, text: impl Into<String>) -> Self {
         Self { code: code.to_owned(), text: text.into() }
-    }
-}
-
-/// How thoroughly a run reads and compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SyncKind {
-    /// Brings the chart up to date; reads tags only where they are few (`wecom.sync_cron`).
-    Update,
-    /// Reads everything again and compares every field (`wecom.force_sync_cron`).
-    Full,
-}
-
-impl SyncKind {
-    /// Returns the word used in tables and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Update => "update",
-            Self::Full => "full",
-        }
-    }
-
-    /// Parses the table's word; an unknown word means the thorough kind.
-    pub fn parse(text: &str) -> Self {
-        if text == Self::Update.as_str() { Self::Update } else { Self::Full }
     }
 }

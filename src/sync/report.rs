@@ -12,13 +12,12 @@ use super::remote::{FetchMode, ReportNote};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SyncReport {
-    /// The secrets the directory was read with: `visible`, `ids` or `contacts`; empty if it was not
-    /// read.
-    pub way: String,
+    /// The secrets the directory was read with; `None` if it was not read.
+    pub way: Option<FetchMode>,
     /// Notes for administrators, in the order in which things happened.
     pub notes: Vec<ReportNote>,
     /// How much the plan removes, and of how much.
-    pub removals: RemovalCounts,
+    pub removals: Removals,
     /// Conflicts that this run raised.
     pub conflicts: Vec<RaisedConflict>,
     pub tags: Tally,
@@ -32,36 +31,16 @@ pub struct SyncReport {
     pub more_skipped: u64,
 }
 
-/// How many persons and units a plan removes, as the report keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RemovalCounts {
-    /// Persons from WeCom who leave.
-    pub persons: usize,
-    /// Persons from WeCom who were active before.
-    pub of_persons: usize,
-    /// Units from WeCom that are removed.
-    pub units: usize,
-    /// Units from WeCom before the run.
-    pub of_units: usize,
-}
-
-impl From<Removals> for RemovalCounts {
-    fn from(removals: Removals) -> Self {
-        let Removals { persons, of_persons, units, of_units } = removals;
-        Self { persons, of_persons, units, of_units }
-    }
-}
-
 impl SyncReport {
     /// Builds the report of a plan. `notes` are the plan's; they include the fetch's.
     pub(super) fn from_plan(way: FetchMode, removals: Removals, notes: Vec<ReportNote>) -> Self {
-        Self { way: way.as_str().to_owned(), notes, removals: removals.into(), ..Self::default() }
+        Self { way: Some(way), notes, removals, ..Self::default() }
     }
 
     /// Returns the report completed with what was applied, or in a dry run would be.
     pub(super) fn with_applied(&self, applied: &ApplyResult, conflicts: Vec<RaisedConflict>) -> Self {
         Self {
-            way: self.way.clone(),
+            way: self.way,
             // These begin with the plan's notes.
             notes: applied.notes.clone(),
             removals: self.removals,

@@ -10,8 +10,9 @@ use super::apply::{
 use super::fetch::{FetchError, FetchRequest};
 use super::plan::{SyncPolicy, make_plan};
 use super::progress::{SyncProgress, SyncStep};
-use super::queue::{RUN_LEASE, SyncRun, SyncRunEnd, SyncRunStatus, store};
+use super::queue::{RUN_LEASE, SyncRun, SyncRunEnd, store};
 use super::report::{Counts, SyncReport};
+use super::state::{SyncRunReason, SyncRunStatus};
 use super::{SyncInner, SyncService};
 use crate::base::clock::Timestamp;
 use crate::base::id::PersonId;
@@ -54,8 +55,8 @@ impl From<SyncRunEnd> for RunOutcome {
 #[derive(Debug, thiserror::Error)]
 enum RunFailure {
     /// The synchronisation is switched off or not set up.
-    #[error("{0}")]
-    Unavailable(String),
+    #[error("the directory may not be read")]
+    Obstacle(SyncRunReason),
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error(transparent)]
@@ -66,17 +67,24 @@ enum RunFailure {
     Store(#[from] sqlx::Error),
 }
 
-impl RunFailure {
-    /// Returns what happened and, where it is known, what mends it.
-    fn reason(&self) -> String {
-        let meaning = match self {
-            Self::Fetch(error) => error.meaning(),
-            Self::Unavailable(_) | Self::Apply(_) | Self::Planner(_) | Self::Store(_) => None,
-        };
-        // Errors of our own are whole sentences already; WeCom's need their meaning and remedy.
-        let Some(meaning) = meaning else { return self.to_string() };
-        let page = meaning.console.map_or_else(String::new, |page| format!(" ({page})"));
-        format!("{self}. {} {}{page}", meaning.en, meaning.remedy_en)
+impl From<RunFailure> for SyncRunReason {
+    fn from(failure: RunFailure) -> Self {
+        match failure {
+            RunFailure::Obstacle(reason) => reason,
+            RunFailure::Fetch(error) => Self::Unread {
+                part: error.part,
+                secret: format!("wecom.{}", error.secret),
+                errcode: error.cause.code(),
+                error: error.cause.to_string(),
+            },
+            RunFailure::Apply(ApplyError::Refused(excess)) => Self::ExcessiveRemovals(excess),
+            RunFailure::Apply(ApplyError::Changed(change)) => Self::Overtaken(change),
+            RunFailure::Apply(ApplyError::Lost | ApplyError::Stopped) => Self::ProcessStopped,
+            RunFailure::Planner(error) => Self::PlannerFailed { error },
+            RunFailure::Apply(ApplyError::Store(error)) | RunFailure::Store(error) => {
+                Self::DatabaseFailed { error: error.to_string() }
+            }
+        }
     }
 }
 
@@ -132,14 +140,14 @@ impl SyncService {
     pub async fn work(&self, run: &SyncRun, progress: &SyncProgress) -> WorkResult {
         let SyncInner { clock, metrics, .. } = &*self.inner;
         let began = clock.now();
-        tracing::info!(run = %run.id, kind = run.kind.as_str(), cause = run.cause, dry_run = run.dry_run, "A synchronisation begins");
+        tracing::info!(run = %run.id, kind = run.kind.as_str(), cause = %run.cause, dry_run = run.dry_run, "A synchronisation begins");
         let outcome = tokio::select! {
             outcome = self.execute(run, progress, began) => outcome,
             () = self.keep_lease(run, progress) => Ok(RunOutcome::Lost),
         };
         let outcome = outcome.unwrap_or_else(|failure| match failure {
             RunFailure::Apply(ApplyError::Lost) => RunOutcome::Lost,
-            failure => SyncRunEnd::failed(failure.reason()).into(),
+            failure => SyncRunEnd::failed(failure.into()).into(),
         });
         let took = clock.now().since(began);
         let (status, counts) = match outcome {
@@ -151,7 +159,7 @@ impl SyncService {
                 }
                 Ok(false) => return log_lost(run),
                 Err(error) => {
-                    tracing::error!(run = %run.id, %error, reason = end.reason, "How the synchronisation ended could not be written");
+                    tracing::error!(run = %run.id, %error, reason = end.reason_text(), "How the synchronisation ended could not be written");
                     return WorkResult::Lost;
                 }
             },
@@ -190,23 +198,21 @@ impl SyncService {
         began: Timestamp,
     ) -> Result<RunOutcome, RunFailure> {
         let SyncInner { settings, db, clock, fetcher, queue, .. } = &*self.inner;
-        if let Some(why) = &settings.unavailable {
-            return Err(RunFailure::Unavailable(why.clone()));
+        if let Some(reason) = settings.find_obstacle() {
+            return Err(RunFailure::Obstacle(reason));
         }
         let fence = RunFence { run: run.id.clone(), holder: queue.holder().to_owned(), lease: RUN_LEASE };
         let target = ApplyTarget { db, corp: &settings.corp, clock, fence: &fence };
-        progress.begin(SyncStep::Beginning);
+        progress.begin(SyncStep::Beginning, 0);
         if !run.dry_run {
             apply::cleanup::remove_leftovers(&target).await?;
         }
         let known = apply::baseline::load_known_directory(db, &settings.corp).await?;
-        progress.begin_fetch();
-        let remote = fetcher
-            .fetch(FetchRequest { kind: run.kind, known: &known, force: run.force }, &progress.fetch)
-            .await?;
+        let request = FetchRequest { kind: run.kind, known: &known, force: run.force };
+        let remote = fetcher.fetch(request, progress).await?;
         // The fetch is over: with 100 000 members this frees memory before the plan needs it.
         drop(known);
-        progress.begin(SyncStep::Comparing);
+        progress.begin(SyncStep::Comparing, 0);
         let (complete, way) = (remote.completeness, remote.mode);
         let local = apply::baseline::load_local_directory(db, &settings.corp).await?;
         let policy = SyncPolicy {
@@ -222,21 +228,20 @@ impl SyncService {
         });
         let plan = planned.await.map_err(|error| RunFailure::Planner(error.to_string()))?;
         let everything = complete.units && complete.persons;
-        let refused = plan.refused.clone();
+        let refused = plan.refused.map(SyncRunReason::ExcessiveRemovals);
         let report = SyncReport::from_plan(way, plan.removals, plan.notes.clone());
         // A dry run goes on: it shows what was refused.
         if let Some(reason) = refused.clone().filter(|_| !run.dry_run) {
-            let reason = format!("The run {reason}.");
             let end = SyncRunEnd {
                 status: SyncRunStatus::Refused,
                 complete: everything,
                 counts: Counts::default(),
                 report,
-                reason,
+                reason: Some(reason),
             };
             return Ok(end.into());
         }
-        progress.begin(SyncStep::Writing);
+        progress.begin(SyncStep::Writing, 0);
         let options = ApplyOptions {
             dry_run: run.dry_run,
             began,
@@ -256,7 +261,7 @@ impl SyncService {
             complete: everything,
             counts: applied.counts,
             report: report.with_applied(&applied, Vec::new()),
-            reason: refused.map_or_else(String::new, |reason| format!("The run {reason}.")),
+            reason: refused,
         };
         Ok(end.into())
     }
@@ -283,7 +288,7 @@ impl RunEndWriter for PublishedRunEnd<'_> {
             complete: self.complete,
             counts: applied.counts,
             report: self.report.with_applied(applied, raised),
-            reason: String::new(),
+            reason: None,
         };
         if store::end_run(change.tx(), &self.run.id, self.holder, &end, now).await? {
             Ok(())
@@ -304,10 +309,10 @@ fn log_lost(run: &SyncRun) -> WorkResult {
 fn log_end(run: &SyncRun, end: &SyncRunEnd) {
     match end.status {
         SyncRunStatus::Refused if !run.dry_run => {
-            tracing::warn!(run = %run.id, reason = end.reason, "The synchronisation was refused; nothing was changed");
+            tracing::warn!(run = %run.id, reason = end.reason_text(), "The synchronisation was refused; nothing was changed");
         }
         SyncRunStatus::Failed => {
-            tracing::warn!(run = %run.id, reason = end.reason, "The synchronisation failed; nothing was changed");
+            tracing::warn!(run = %run.id, reason = end.reason_text(), "The synchronisation failed; nothing was changed");
         }
         _ => {}
     }

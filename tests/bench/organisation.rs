@@ -101,7 +101,7 @@ pub(crate) async fn insert_running_run(db: &Db, corp: &CorpId, clock: &Clock) ->
     sqlx::query(
         "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
            reason, holder, lease_until, requested_at) \
-         VALUES ($1, $2, 'full', '', 0, 0, 'running', 0, '', '', '', '', 'bench', 0, 0)",
+         VALUES ($1, $2, 'full', 'cron', 0, 0, 'running', 0, '{}', NULL, '{}', NULL, 'bench', 0, 0)",
     )
     .bind(fence.run.as_str())
     .bind(corp.as_str())

@@ -18,10 +18,13 @@ use gongpai::testing::sync::apply::{
     self, ApplyError, ApplyOptions, ApplyResult, ApplyTarget, PauseHook, RaisedConflict, RunEndWriter,
     RunFence, Tally,
 };
-use gongpai::testing::sync::plan::{self, LocalDirectory, PlannedPersonChange, SyncPlan, SyncPolicy};
+use gongpai::testing::sync::plan::{
+    self, ExcessiveRemovals, LocalDirectory, PlannedPersonChange, SyncPlan, SyncPolicy,
+};
 use gongpai::testing::sync::remote::{
     Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
 };
+use gongpai::testing::sync::state::InterveningChange;
 use sqlx::AssertSqlSafe;
 
 use crate::support::changes::{count_removals, find_lowest_change_number, sum_published_changes};
@@ -92,7 +95,7 @@ impl ChartFixture {
             .execute(&format!(
                 "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, \
                  report, reason, holder, lease_until, requested_at) VALUES ('{}', 'ww1', 'full', '', 0, 0, 'running', \
-                 0, '', '', '', '', 'one', 0, 0)",
+                 0, '', NULL, '', NULL, 'one', 0, 0)",
                 fixture.fence.run
             ))
             .await;
@@ -605,7 +608,7 @@ async fn a_userid_that_somebody_took_meanwhile_is_not_taken_away() {
     let options = fixture.options();
     let refused = fixture.write(plan, &options).await;
     assert!(
-        matches!(&refused, Err(ApplyError::Changed(text)) if text.contains("signed in as b")),
+        matches!(&refused, Err(ApplyError::Changed(InterveningChange::SignedIn(userid))) if userid.as_str() == "b"),
         "{refused:?}"
     );
     assert_eq!(
@@ -748,7 +751,7 @@ async fn old_entries_of_the_change_feed_go_oldest_first() {
 async fn a_plan_that_is_refused_is_not_written() {
     let fixture = ChartFixture::open().await;
     let mut plan = fixture.plan(&remote(many_members(3, "名"))).await;
-    plan.refused = Some("removes too much".into());
+    plan.refused = Some(ExcessiveRemovals::default());
     let options = fixture.options();
     assert!(matches!(fixture.write(plan, &options).await, Err(ApplyError::Refused(_))));
     assert_eq!(fixture.count_rows("persons").await, 0);

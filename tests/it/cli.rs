@@ -578,7 +578,7 @@ async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
         format!(
             "INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', 'lisi', '{person}', 0)"
         ),
-        "UPDATE sync_runs SET status = 'refused', reason = 'too much'".to_owned(),
+        "UPDATE sync_runs SET status = 'refused', reason = '{\"code\":\"process_killed\"}'".to_owned(),
     ] {
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(app.db.pool()).await.expect("a statement");
     }
@@ -587,7 +587,7 @@ async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
     assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
     assert!(finding_text(&report, "sync.conflicts", "remedy").contains("gongpai directory conflicts list"));
     assert!(finding_text(&report, "rules.taken", "what").contains("lisi"));
-    assert!(finding_text(&report, "sync.last_refused", "why").contains("too much"));
+    assert!(finding_text(&report, "sync.last_refused", "why").contains("ended without a word"));
 
     let later = Clock::fixed(Clock::System.now().plus(Duration::from_secs(49 * 3600)));
     let findings = examine_with_clock(&installation, later).await;

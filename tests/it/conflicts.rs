@@ -241,8 +241,8 @@ async fn nobody_is_merged_while_a_run_knows_the_two_as_two() {
         &t,
         &format!(
             "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
-             reason, holder, lease_until, requested_at) VALUES ('r', '{corp}', 'full', 'x', 0, 0, 'running', 0, '{{}}', \
-             '{{}}', '{{}}', '', 'x', {later}, 0)"
+             reason, holder, lease_until, requested_at) VALUES ('r', '{corp}', 'full', 'cron', 0, 0, 'running', 0, '{{}}', \
+             NULL, '{{}}', NULL, 'x', {later}, 0)"
         ),
     )
     .await;

@@ -561,7 +561,7 @@ async fn a_run_is_queued_once_and_shown_with_how_it_goes() {
     let running = format!(
         "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
            reason, holder, lease_until, requested_at, started_at) \
-         VALUES ('{other}', '{corp}', 'full', 'command', 0, 0, 'running', 0, '{counts}', 'null', '{{}}', '', \
+         VALUES ('{other}', '{corp}', 'full', 'command', 0, 0, 'running', 0, '{counts}', NULL, '{{}}', NULL, \
            'elsewhere', {lease}, 0, 0)"
     );
     sqlx::query(AssertSqlSafe(running)).execute(t.app.db.pool()).await.expect("a row");
@@ -582,7 +582,7 @@ async fn a_run_is_queued_once_and_shown_with_how_it_goes() {
     insta::assert_json_snapshot!("sync_run_queued", run);
     let queued =
         t.app.sync.find(&RunId::new(&*update)).await.expect("the database answers").expect("it waits");
-    assert_eq!((&*queued.cause, queued.force), ("api:oa", true));
+    assert_eq!((queued.cause.to_string(), queued.force), ("api:oa".to_owned(), true));
     let runs = get_json(&t, SYNC).await;
     assert_eq!(item_texts(&runs, "id"), [&*rehearsal, &*update, other], "the newest first");
     assert_eq!(read_all(&t, SYNC, 1).await, items(&runs));

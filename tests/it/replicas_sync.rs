@@ -14,7 +14,7 @@ use crate::support::company::{CompanyChanges, describe_differences, expected_cha
 use crate::support::database::{Engine, TestDatabase};
 use crate::support::process::Signal;
 use crate::support::serve::ServeProcess;
-use crate::support::sync_runs::{SyncRunRow, read_running_run, read_sync_runs};
+use crate::support::sync_runs::{SyncRunRow, read_running_run, read_sync_runs, reason_code};
 
 /// How often the database and the gates are read.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -228,7 +228,7 @@ async fn on_replicas_the_run_of_a_process_that_is_killed_is_taken_up_by_the_othe
     let find = |id: &str| runs.iter().find(|run| run.id == id).expect("the run is kept");
     let ended = find(&run);
     assert_eq!(ended.status, "failed");
-    assert!(ended.reason.starts_with("The process that worked on it ended"), "{ended:?}");
+    assert_eq!(reason_code(ended).as_deref(), Some("process_killed"), "{ended:?}");
     assert_eq!(find(&taken).cause, "again");
     let wrong = describe_differences(&read_api_view(left).await.chart, &two.wecom.read(expected_chart));
     assert!(wrong.is_empty(), "{wrong}");

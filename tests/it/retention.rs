@@ -230,7 +230,7 @@ async fn changes_and_runs_are_kept_for_90_days_and_the_last_complete_run_for_eve
         execute_sql(&t, &format!(
             "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
              reason, holder, lease_until, requested_at) VALUES ('{id}', '{corp}', 'full', 'command', {dry_run}, 0, \
-             '{status}', {complete}, '{{}}', '{{}}', '{{}}', '', '', 0, {at})"
+             '{status}', {complete}, '{{}}', NULL, '{{}}', NULL, '', 0, {at})"
         ))
         .await;
     }

@@ -23,7 +23,7 @@ use crate::support::company::{
 use crate::support::database::TestDatabase;
 use crate::support::eventually;
 use crate::support::serve::ServeProcess;
-use crate::support::sync_runs::{read_running_run, read_sync_runs};
+use crate::support::sync_runs::{read_running_run, read_sync_runs, reason_code};
 
 const MEMBERS: usize = 2000;
 const DEPARTMENTS: usize = 100;
@@ -161,7 +161,7 @@ async fn wait_for_moment(moment: KillMoment, wecom: &RunningSimulator, db: &Db, 
         }
         let mut failed = read_sync_runs(db).await;
         failed.retain(|run| {
-            let is_killed = run.reason.starts_with("The process that worked on it ended");
+            let is_killed = reason_code(run).as_deref() == Some("process_killed");
             run.status == "refused" || (run.status == "failed" && !is_killed)
         });
         assert!(failed.is_empty(), "{moment:?} does not come: {failed:?}");

@@ -6,12 +6,11 @@ use std::time::Duration;
 use gongpai::testing::audit;
 use gongpai::testing::base::clock::Timestamp;
 use gongpai::testing::base::id::{ClientId, CorpId};
+use gongpai::testing::sync::plan::ExcessiveRemovals;
 use gongpai::testing::sync::progress::{ProgressSnapshot, SyncProgress};
-use gongpai::testing::sync::queue::{
-    RUN_LEASE, RUN_RETENTION, SyncCause, SyncRequest, SyncRunEnd, SyncRunStatus, store,
-};
-use gongpai::testing::sync::remote::SyncKind;
+use gongpai::testing::sync::queue::{RUN_LEASE, RUN_RETENTION, SyncRequest, SyncRunEnd, store};
 use gongpai::testing::sync::run::WorkResult;
+use gongpai::testing::sync::state::{SyncCause, SyncKind, SyncRunReason, SyncRunStatus};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::app::run_all_at_once;
@@ -90,10 +89,9 @@ async fn a_run_whose_process_was_killed_fails_and_another_one_takes_its_place() 
     place.clock.advance(ONE_SECOND);
     let again = b.claim().await.expect("the lease is over");
     assert_ne!(again.id, id);
-    assert_eq!((again.kind, again.force, again.cause.as_str()), (SyncKind::Full, true, "again"));
+    assert_eq!((again.kind, again.force, again.cause), (SyncKind::Full, true, SyncCause::KilledRun));
     let killed = a.find(&id).await;
-    assert_eq!(killed.status, SyncRunStatus::Failed);
-    assert!(killed.reason.contains("ended without a word"), "{}", killed.reason);
+    assert_eq!((killed.status, killed.reason), (SyncRunStatus::Failed, Some(SyncRunReason::ProcessKilled)));
     assert!(!a.sync.queue().renew(&id, ProgressSnapshot::default()).await.unwrap(), "it comes back too late");
     assert!(!a.end(&id).await);
 }
@@ -178,7 +176,8 @@ async fn a_run_that_cannot_be_made_fails_and_says_why() {
         let worked = a.sync.work(&run, &SyncProgress::default()).await;
         assert_eq!(worked, WorkResult::Ended(SyncRunStatus::Failed), "{toml}");
         let run = a.find(&id).await;
-        assert!(run.reason.contains(part), "{toml}: {}", run.reason);
+        let reason = run.reason_text().expect("a reason");
+        assert!(reason.contains(part), "{toml}: {reason}");
         assert!(run.finished_at.is_some());
         assert!(a.claim().await.is_none(), "nothing goes on by itself");
     }
@@ -281,7 +280,7 @@ async fn who_asked_for_a_run_and_what_was_refused_is_in_the_audit_trail() {
     let run = a.claim().await.expect("claimed");
     let end = SyncRunEnd {
         status: SyncRunStatus::Refused,
-        ..SyncRunEnd::failed("The run would let 40 of 100 persons leave.")
+        ..SyncRunEnd::failed(SyncRunReason::ExcessiveRemovals(ExcessiveRemovals::default()))
     };
     assert!(a.sync.queue().end(&run.id, &end).await.unwrap());
     let corp = CorpId::new(place.wecom.read(|world| world.corp_id.clone()));
@@ -290,7 +289,7 @@ async fn who_asked_for_a_run_and_what_was_refused_is_in_the_audit_trail() {
     let want = [
         format!("sync allowed full run {id}, forced, by command line"),
         format!("sync allowed update run {id}, by the API client hr"),
-        format!("sync refused run {id}: The run would let 40 of 100 persons leave."),
+        format!("sync refused run {id}: {}", end.reason.expect("a reason").text().en),
     ];
     assert_eq!(sorted(rows), sorted(want.to_vec()));
 }
@@ -308,7 +307,7 @@ async fn old_runs_go_but_the_last_complete_one_stays() {
     ] {
         ids.push(a.request_run(SyncKind::Full, false).await);
         let run = a.claim().await.expect("claimed");
-        let end = SyncRunEnd { status, complete, ..SyncRunEnd::failed("") };
+        let end = SyncRunEnd { status, complete, ..SyncRunEnd::failed(SyncRunReason::ProcessStopped) };
         assert!(a.sync.queue().end(&run.id, &end).await.unwrap());
         place.clock.advance(ONE_SECOND);
     }

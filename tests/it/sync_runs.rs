@@ -9,9 +9,10 @@ use gongpai::testing::config::{Config, ConfigSources};
 use gongpai::testing::directory::{self, PersonStatus};
 use gongpai::testing::sync::apply::baseline::load_local_directory;
 use gongpai::testing::sync::progress::SyncProgress;
-use gongpai::testing::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunStatus};
-use gongpai::testing::sync::remote::SyncKind;
+use gongpai::testing::sync::queue::{SyncRequest, SyncRun};
+use gongpai::testing::sync::remote::FetchMode;
 use gongpai::testing::sync::run::WorkResult;
+use gongpai::testing::sync::state::{SyncCause, SyncKind, SyncRunReason, SyncRunStatus};
 use serde_json::Value;
 
 use crate::support::app::{TestApp, configuration};
@@ -59,14 +60,14 @@ async fn a_run_brings_the_chart_and_says_what_it_did() {
     let place = ReplicaSite::new().await;
     let a = place.replica().await;
     let run = work_request(&a, full_request()).await;
-    assert_eq!((run.status, run.complete, run.reason.as_str()), (SyncRunStatus::Done, true, ""), "{run:?}");
+    assert_eq!((run.status, run.complete, &run.reason), (SyncRunStatus::Done, true, &None), "{run:?}");
     assert_eq!(run.counts.persons.created, VISIBLE_MEMBERS);
     assert!(
         run.counts.units.created > 0 && run.counts.memberships.created >= VISIBLE_MEMBERS,
         "{:?}",
         run.counts
     );
-    assert_eq!(run.report.way, "visible");
+    assert_eq!(run.report.way, Some(FetchMode::Visible));
     assert!(run.report.lines.iter().any(|line| line.contains("zhangsan")), "{:?}", run.report.lines);
     assert_eq!(published(&place, &a).await, (1, true));
     let again = work_request(&a, SyncRequest { kind: SyncKind::Update, ..full_request() }).await;
@@ -95,11 +96,9 @@ async fn a_run_that_would_remove_too_much_is_refused_until_it_is_forced() {
     let before = count_active(&place, &a).await;
     let refused = work_request(&a, full_request()).await;
     assert_eq!(refused.status, SyncRunStatus::Refused, "{refused:?}");
-    assert!(
-        refused.reason.contains("--force") && refused.reason.contains("max_removals"),
-        "{}",
-        refused.reason
-    );
+    assert!(matches!(refused.reason, Some(SyncRunReason::ExcessiveRemovals(_))), "{refused:?}");
+    let reason = refused.reason_text().expect("a reason");
+    assert!(reason.contains("--force") && reason.contains("max_removals"), "{reason}");
     assert_eq!((count_active(&place, &a).await, refused.report.removals.persons), (before, 3));
     let since = Timestamp::from_millis(0);
     let rows = audit::store::list_rows(&a.db, &corp_of(&place), None, since, "", 100).await.expect("rows");
@@ -108,7 +107,7 @@ async fn a_run_that_would_remove_too_much_is_refused_until_it_is_forced() {
         .filter(|(_, row)| row.event == "sync" && row.decision == "refused")
         .map(|(_, row)| row.detail)
         .collect();
-    assert_eq!(details, [format!("run {}: {}", refused.id, refused.reason)]);
+    assert_eq!(details, [format!("run {}: {reason}", refused.id)]);
     let rehearsal = work_request(&a, SyncRequest { dry_run: true, ..full_request() }).await;
     assert_eq!(
         (rehearsal.status, rehearsal.counts.persons.removed),

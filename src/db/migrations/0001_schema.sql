@@ -130,22 +130,24 @@ CREATE TABLE publications (
 );
 CREATE INDEX publications_at ON publications (at);
 
--- The runs: asked for, running, and how they ended. kind: update | full; cause: who asked; dry_run, forced, complete: 0 or 1;
--- status: queued | running | done | refused | failed. A run belongs to the process `holder` until lease_until.
--- counts, progress, report: JSON. Kept 90 days, the last complete one for ever.
+-- The runs: asked for, running, and how they ended. kind: update | full; cause: cron | api | command | start | again, for api
+-- with its client_id; dry_run, forced, complete: 0 or 1; status: queued | running | done | refused | failed. A run belongs to
+-- the process `holder` until lease_until. counts, progress, report: JSON; reason: JSON with a code, why it was refused or failed.
+-- Kept 90 days, the last complete one for ever.
 CREATE TABLE sync_runs (
     id           TEXT   PRIMARY KEY,
     corp_id      TEXT   NOT NULL,
     kind         TEXT   NOT NULL,
     cause        TEXT   NOT NULL,
+    client_id    TEXT,
     dry_run      BIGINT NOT NULL,
     forced       BIGINT NOT NULL,
     status       TEXT   NOT NULL,
     complete     BIGINT NOT NULL,
     counts       TEXT   NOT NULL,
-    progress     TEXT   NOT NULL,
+    progress     TEXT,
     report       TEXT   NOT NULL,
-    reason       TEXT   NOT NULL,
+    reason       TEXT,
     holder       TEXT   NOT NULL,
     lease_until  BIGINT NOT NULL,
     requested_at BIGINT NOT NULL,

@@ -33,7 +33,8 @@ pub use self::report::{ApplyResult, Counts, RaisedConflict, Tally};
 use self::chunk::RecordChunk;
 use self::publish::PendingPublication;
 use self::stage::StagedVersion;
-use super::plan::{PlannedPersonChange, SyncPlan};
+use super::plan::{ExcessiveRemovals, PlannedPersonChange, SyncPlan};
+use super::state::InterveningChange;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CorpId, PersonId, RunId, UserId};
 use crate::db::Db;
@@ -113,10 +114,10 @@ pub enum ApplyError {
     Lost,
     /// The plan removes too much.
     #[error("the plan {0}")]
-    Refused(String),
+    Refused(ExcessiveRemovals),
     /// The plan no longer fits, because somebody signed in or an entry was edited meanwhile.
     #[error("{0} while the run wrote; the next run brings it")]
-    Changed(String),
+    Changed(InterveningChange),
     /// A [`PauseHook`] asked to stop.
     #[error("stopped between two transactions")]
     Stopped,
@@ -140,8 +141,8 @@ pub async fn apply_plan(
     ending: &impl RunEndWriter,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<ApplyResult, ApplyError> {
-    if let Some(reason) = plan.refused.filter(|_| !options.dry_run) {
-        return Err(ApplyError::Refused(reason));
+    if let Some(excess) = plan.refused.filter(|_| !options.dry_run) {
+        return Err(ApplyError::Refused(excess));
     }
     let SyncPlan { units, mut persons, tags, conflicts, notes, .. } = plan;
     // Every transaction locks persons in the order of their ids, as sign-ins do, so that two of

@@ -10,6 +10,7 @@ use super::units::FetchedUnits;
 use super::{FetchRun, FetchStop, FetchedParts};
 use crate::base::id::UserId;
 use crate::sync::remote::Completeness;
+use crate::sync::state::FetchPart;
 use crate::wecom::{SecretKind, wire};
 
 /// WeCom's maximum (document 96067).
@@ -108,7 +109,7 @@ impl FetchRun<'_> {
             }
             Err(error) if error.code() == Some(48002) => Err(FetchStop::AppSecret),
             Err(error) if concerns_everything(&error) => {
-                Err(FetchStop::failed("the company's list of departments", SecretKind::Contacts, error))
+                Err(FetchStop::failed(FetchPart::CompanyDepartments, SecretKind::Contacts, error))
             }
             Err(error) => {
                 self.note_unread("fetch.nodes_unread", "The company's list of departments was", &error);
@@ -135,7 +136,7 @@ impl FetchRun<'_> {
                         Some(50100) => break,
                         Some(48002) => return Err(FetchStop::AppSecret),
                         _ if concerns_everything(&error) => {
-                            return Err(FetchStop::failed("the list of ids", SecretKind::Contacts, error));
+                            return Err(FetchStop::failed(FetchPart::MemberIds, SecretKind::Contacts, error));
                         }
                         _ => {
                             self.notes.add(

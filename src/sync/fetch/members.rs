@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::convert::{SkipReason, convert_member, is_valid_userid};
 use super::notes::{FetchNotes, describe_error};
-use super::progress::FetchPhase;
 use super::{FetchRun, FetchStop};
 use crate::base::id::UserId;
 use crate::base::text::clean_text;
+use crate::sync::progress::SyncStep;
 use crate::sync::remote::{RemotePerson, RemoteUnit};
 use crate::wecom::{LenientList, Member, SecretKind, WecomError};
 
@@ -149,7 +149,7 @@ impl FetchRun<'_> {
         members: &mut FetchedMembers,
     ) -> Result<(), FetchStop> {
         let ids: Vec<u32> = units.iter().map(|unit| unit.id).collect();
-        self.progress.begin(FetchPhase::Members, ids.len());
+        self.progress.begin(SyncStep::Members, ids.len());
         let (mut large, mut unread) = (Vec::new(), Vec::new());
         let Self { caller, notes, progress, .. } = self;
         caller
@@ -158,7 +158,7 @@ impl FetchRun<'_> {
                 ids,
                 |client, id, deadline| async move { client.members_of(which, id, deadline).await },
                 |id, result| {
-                    progress.step();
+                    progress.advance();
                     match result {
                         Ok(page) => members.add_page(page, notes),
                         Err(error) if error.code() == Some(45029) => large.push(id),
@@ -239,7 +239,7 @@ impl FetchRun<'_> {
         if ids.is_empty() {
             return gone;
         }
-        self.progress.begin(FetchPhase::Details, ids.len());
+        self.progress.begin(SyncStep::Details, ids.len());
         let (mut failed, mut why) = (0_usize, None);
         let Self { caller, notes, progress, .. } = self;
         caller
@@ -248,7 +248,7 @@ impl FetchRun<'_> {
                 ids,
                 |client, id, deadline| async move { client.listed_member(which, &id, deadline).await },
                 |id, result| {
-                    progress.step();
+                    progress.advance();
                     match result {
                         Ok(member) => members.add(member, notes),
                         Err(error) if is_gone_error(&error) => gone.push(id),

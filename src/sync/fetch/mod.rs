@@ -9,7 +9,7 @@
 //! | `tags` | tags |
 //! | `convert` | WeCom's members as our persons |
 //! | `caller`, `limiter`, [`pace`](FetchPace) | calls in passes, at most ten in parallel, with the pauses that WeCom asks for |
-//! | [`progress`](FetchProgress), `notes` | progress, and notes for the administrator |
+//! | `notes` | notes for the administrator |
 //!
 //! # The three modes
 //!
@@ -31,7 +31,6 @@ mod limiter;
 mod members;
 mod notes;
 mod pace;
-mod progress;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -43,15 +42,15 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use self::pace::FetchPace;
-pub(crate) use self::progress::{FetchPhase, FetchProgress};
 
 use self::caller::{ApiCaller, concerns_everything};
 use self::members::FetchedMembers;
 use self::notes::{FetchNotes, describe_error};
 use self::units::FetchedUnits;
-use super::remote::{Completeness, FetchMode, RemoteDirectory, SyncKind};
+use super::progress::SyncProgress;
+use super::remote::{Completeness, FetchMode, RemoteDirectory};
+use super::state::{FetchPart, SyncKind};
 use crate::base::clock::{Clock, Timestamp};
-use crate::wecom::errcode::{self, ErrcodeText};
 use crate::wecom::{SecretKind, WecomClient, WecomError};
 
 /// Reads WeCom's directory. Cheap to clone; clones share what was learnt about the contacts secret.
@@ -97,16 +96,9 @@ pub struct KnownUnit {
 #[error("{part} cannot be read with wecom.{secret}: {cause}")]
 pub(crate) struct FetchError {
     /// What was to be read.
-    pub part: &'static str,
+    pub part: FetchPart,
     pub secret: SecretKind,
     pub cause: WecomError,
-}
-
-impl FetchError {
-    /// Returns what the errcode means and what mends it, if that is known.
-    pub(crate) fn meaning(&self) -> Option<ErrcodeText> {
-        self.cause.code().and_then(errcode::explain_errcode)
-    }
 }
 
 /// What the contacts secret turned out to be allowed.
@@ -132,7 +124,7 @@ enum FetchStop {
 }
 
 impl FetchStop {
-    fn failed(part: &'static str, secret: SecretKind, cause: WecomError) -> Self {
+    fn failed(part: FetchPart, secret: SecretKind, cause: WecomError) -> Self {
         Self::Failed(FetchError { part, secret, cause })
     }
 
@@ -160,7 +152,7 @@ struct FetchRun<'a> {
     kind: SyncKind,
     known: &'a KnownDirectory,
     force: bool,
-    progress: &'a FetchProgress,
+    progress: &'a SyncProgress,
     notes: FetchNotes,
 }
 
@@ -179,7 +171,7 @@ impl Fetcher {
     pub(crate) async fn fetch(
         &self,
         ask: FetchRequest<'_>,
-        progress: &FetchProgress,
+        progress: &SyncProgress,
     ) -> Result<RemoteDirectory, FetchError> {
         let mut run = FetchRun {
             caller: ApiCaller::new(self.client.clone(), self.pace),
@@ -306,7 +298,7 @@ impl FetchRun<'_> {
         match probe.await {
             Err(error) if error.code() == Some(48002) => Err(FetchStop::AppSecret),
             Err(error) if concerns_everything(&error) && error.code() != Some(48001) => {
-                Err(FetchStop::failed("the list of ids", SecretKind::Contacts, error))
+                Err(FetchStop::failed(FetchPart::MemberIds, SecretKind::Contacts, error))
             }
             // Private editions lack this call, and answer in many ways.
             Ok(_) | Err(_) => Ok(()),

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use super::FetchRun;
 use super::convert::{is_valid_userid, keep_valid_userids, own_department_id};
 use super::notes::describe_error;
-use super::progress::FetchPhase;
 use crate::base::id::UserId;
 use crate::base::text::clean_text;
-use crate::sync::remote::{RemoteTag, SyncKind};
+use crate::sync::progress::SyncStep;
+use crate::sync::remote::RemoteTag;
+use crate::sync::state::SyncKind;
 use crate::wecom::{SecretKind, WecomError, wire};
 
 /// An update reads tags only if they are at most this many.
@@ -17,7 +18,7 @@ const MAX_TAGS_OF_UPDATE: usize = 200;
 impl FetchRun<'_> {
     /// Reads every tag that the application may see; `None` if they were not read.
     pub(super) async fn read_tags(&mut self) -> Option<Vec<RemoteTag>> {
-        self.progress.begin(FetchPhase::Tags, 1);
+        self.progress.begin(SyncStep::Tags, 1);
         if !self.caller.client().has_secret(SecretKind::App) {
             self.note_tags_unread("they are read with wecom.app_secret, which is not configured.");
             return None;
@@ -45,7 +46,7 @@ impl FetchRun<'_> {
         if self.kind == SyncKind::Update && ids.len() > MAX_TAGS_OF_UPDATE {
             return None;
         }
-        self.progress.begin(FetchPhase::Tags, ids.len());
+        self.progress.begin(SyncStep::Tags, ids.len());
         let (mut tags, mut failed): (Vec<RemoteTag>, Option<(u32, TagFailure)>) = (Vec::new(), None);
         let progress = self.progress;
         self.caller
@@ -54,7 +55,7 @@ impl FetchRun<'_> {
                 ids,
                 |client, id, deadline| async move { client.tag(id, deadline).await },
                 |id, result| {
-                    progress.step();
+                    progress.advance();
                     match result.map_err(TagFailure::Call).and_then(|tag| convert_tag(id, &names, tag)) {
                         Ok(tag) => tags.push(tag),
                         // The tag was deleted since it was listed.

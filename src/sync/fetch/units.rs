@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use super::convert::keep_valid_userids;
 use super::notes::describe_error;
-use super::progress::FetchPhase;
 use super::{FetchRun, FetchStop};
 use crate::base::text::clean_text;
+use crate::sync::progress::SyncStep;
 use crate::sync::remote::RemoteUnit;
+use crate::sync::state::FetchPart;
 use crate::wecom::{Department, SecretKind, WecomError};
 
 /// The departments that a secret may see.
@@ -25,7 +26,7 @@ impl FetchRun<'_> {
     /// Reads every department that `which` may see: in one call, or one by one if the answer is too
     /// large for WeCom.
     pub(super) async fn read_units(&mut self, which: SecretKind) -> Result<FetchedUnits, FetchStop> {
-        self.progress.begin(FetchPhase::Departments, 1);
+        self.progress.begin(SyncStep::Departments, 1);
         let list =
             self.caller
                 .call(DEPARTMENT_LIST_API, |client, deadline| async move {
@@ -37,7 +38,7 @@ impl FetchRun<'_> {
             Err(error) if error.code() == Some(45029) => self.read_units_singly(which).await?,
             Err(error) => return Err(departments_stop(which, error)),
         };
-        self.progress.step();
+        self.progress.advance();
         // Departments of linked corporations are not ours; their ids look like `LINKEDID/1`.
         let broken: Vec<_> =
             broken.into_iter().filter(|id| id.as_ref().is_none_or(|id| !id.contains('/'))).collect();
@@ -80,7 +81,7 @@ impl FetchRun<'_> {
             .map_err(|error| departments_stop(which, error))?;
         let mut broken = nodes.broken;
         let ids: Vec<u32> = nodes.items.into_iter().map(|node| node.id).collect();
-        self.progress.begin(FetchPhase::Departments, ids.len());
+        self.progress.begin(SyncStep::Departments, ids.len());
         let (mut list, mut unread) = (Vec::with_capacity(ids.len()), Vec::new());
         let progress = self.progress;
         self.caller
@@ -89,7 +90,7 @@ impl FetchRun<'_> {
                 ids,
                 |client, id, deadline| async move { client.department(which, id, deadline).await },
                 |id, result| {
-                    progress.step();
+                    progress.advance();
                     match result {
                         Ok(department) => list.push(department),
                         Err(error) => unread.push((id, error)),
@@ -164,5 +165,5 @@ impl FetchRun<'_> {
 /// the mode that the answer suggests.
 fn departments_stop(which: SecretKind, error: WecomError) -> FetchStop {
     let learnt = if which == SecretKind::Contacts { FetchStop::from_contacts_error(&error) } else { None };
-    learnt.unwrap_or_else(|| FetchStop::failed("the list of departments", which, error))
+    learnt.unwrap_or_else(|| FetchStop::failed(FetchPart::Departments, which, error))
 }

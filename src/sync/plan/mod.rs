@@ -28,6 +28,8 @@ mod userid_changes;
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 pub(crate) use self::merge::{mark_left, merge_person};
 
 use self::decisions::PersonDecisions;
@@ -99,14 +101,15 @@ pub struct SyncPlan {
     pub conflicts: Vec<NewConflict>,
     /// How many persons and units the plan removes, and how many it could.
     pub removals: Removals,
-    /// Why the plan must not be applied without `--force`; `None` if it may.
-    pub refused: Option<String>,
+    /// Set if the plan removes too much to be applied without `--force`.
+    pub refused: Option<ExcessiveRemovals>,
     /// Notes for the report: the fetch's, then the plan's.
     pub notes: Vec<ReportNote>,
 }
 
-/// How many persons and units a plan removes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How many persons and units a plan removes; a run keeps it in its report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Removals {
     /// Persons from WeCom who leave.
     pub persons: usize,
@@ -116,6 +119,22 @@ pub struct Removals {
     pub units: usize,
     /// Units from WeCom before the run.
     pub of_units: usize,
+}
+
+/// The removals of a plan that removes more than `directory.max_removals` allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, thiserror::Error, Serialize, Deserialize)]
+#[error(
+    "would let {} of {} persons leave and remove {} of {} units, more than directory.max_removals allows \
+     ({max_persons} persons, {max_units} units); if WeCom is right, run again with --force",
+    removals.persons, removals.of_persons, removals.units, removals.of_units
+)]
+pub struct ExcessiveRemovals {
+    #[serde(flatten)]
+    pub removals: Removals,
+    /// How many persons may leave.
+    pub max_persons: usize,
+    /// How many units may be removed.
+    pub max_units: usize,
 }
 
 /// A change of a unit.
@@ -243,7 +262,7 @@ pub fn make_plan(
         tags,
         conflicts,
         removals,
-        refused: refusal_reason(removals, policy),
+        refused: find_excess(removals, policy),
         notes,
     }
 }
@@ -253,18 +272,12 @@ fn may_leave(known: &KnownPerson) -> bool {
     known.source == EntrySource::Wecom && known.status != PersonStatus::Left
 }
 
-/// Returns why a plan that removes so much must not be applied; `None` if it may.
-fn refusal_reason(removals: Removals, policy: &SyncPolicy) -> Option<String> {
-    let Removals { persons, of_persons, units, of_units } = removals;
-    let too_many = persons > max_removals_of(of_persons, policy) || units > max_removals_of(of_units, policy);
-    (too_many && !policy.force).then(|| {
-        format!(
-            "would let {persons} of {of_persons} persons leave and remove {units} of {of_units} units, more than \
-             directory.max_removals allows ({} persons, {} units); if WeCom is right, run again with --force",
-            max_removals_of(of_persons, policy),
-            max_removals_of(of_units, policy)
-        )
-    })
+/// Returns the limits that the removals exceed; `None` if the plan may be applied.
+fn find_excess(removals: Removals, policy: &SyncPolicy) -> Option<ExcessiveRemovals> {
+    let max_persons = max_removals_of(removals.of_persons, policy);
+    let max_units = max_removals_of(removals.of_units, policy);
+    let too_many = removals.persons > max_persons || removals.units > max_units;
+    (too_many && !policy.force).then_some(ExcessiveRemovals { removals, max_persons, max_units })
 }
 
 /// Returns `max_removals` of `of`, rounded up, so that in a small company one person may leave.

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+pub use self::request::SyncRequest;
 pub(crate) use self::request::combine_requests;
-pub use self::request::{SyncCause, SyncRequest};
-pub use self::run::{SyncRun, SyncRunEnd, SyncRunStatus};
+pub use self::run::{SyncRun, SyncRunEnd};
 
 use super::progress::ProgressSnapshot;
+use super::state::{SyncCause, SyncRunReason, SyncRunStatus};
 use crate::audit;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CorpId, RunId, uuid_v7};
@@ -103,8 +104,8 @@ impl SyncQueue {
             Some(waiting) => {
                 let before = (waiting.kind, waiting.force);
                 let both = combine_requests(before, (request.kind, request.force));
-                let cause = if both == before { waiting.cause.clone() } else { request.cause.as_text() };
-                if !store::strengthen_queued(tx, &waiting, both, &cause).await? {
+                let cause = if both == before { &waiting.cause } else { &request.cause };
+                if !store::strengthen_queued(tx, &waiting, both, cause).await? {
                     return Ok(None);
                 }
                 waiting.id
@@ -160,9 +161,7 @@ impl SyncQueue {
             if lease_until > now {
                 return Ok(None);
             }
-            const REASON_KILLED: &str =
-                "The process that worked on it ended without a word; nothing of it was published.";
-            if !store::end_lapsed(tx, &run.id, lease_until, REASON_KILLED, now).await? {
+            if !store::end_lapsed(tx, &run.id, lease_until, &SyncRunReason::ProcessKilled, now).await? {
                 return Ok(None);
             }
             tracing::warn!(run = %run.id, "A synchronisation was cut off: its process ended without a word");
@@ -183,7 +182,7 @@ impl SyncQueue {
         if !store::start_run(tx, &id, &self.holder, now.plus(RUN_LEASE), now).await? {
             return Ok(None);
         }
-        store::find_run_in(tx, &self.corp, &id).await.map(Some)
+        store::find_run(tx, &self.corp, &id).await.map(Some)
     }
 
     /// Renews the lease of a run and stores its progress. Returns `false` if the run is no longer
@@ -209,7 +208,7 @@ impl SyncQueue {
         let now = self.clock.now();
         let ours = store::end_run(&mut tx, id, &self.holder, end, now).await?;
         if ours && end.status == SyncRunStatus::Refused {
-            let detail = format!("run {id}: {}", end.reason);
+            let detail = format!("run {id}: {}", end.reason_text());
             audit::store::insert_entry(&mut tx, &self.corp, &audit_entry("refused", detail), now).await?;
         }
         tx.commit().await?;
@@ -246,7 +245,7 @@ impl SyncQueue {
             store::requeue_run(tx, &run.id, &self.holder).await?;
             return Ok(true);
         };
-        let end = SyncRunEnd::failed("The process stopped; the run that waited does its work.");
+        let end = SyncRunEnd::failed(SyncRunReason::ProcessStopped);
         if !store::end_run(tx, &run.id, &self.holder, &end, self.clock.now()).await? {
             return Ok(true);
         }
@@ -259,7 +258,7 @@ impl SyncQueue {
     /// # Errors
     /// If the database fails.
     pub async fn find(&self, id: &RunId) -> sqlx::Result<Option<SyncRun>> {
-        store::find_run(&self.db, &self.corp, id).await
+        store::find_run(self.db.pool(), &self.corp, id).await
     }
 
     /// Returns up to `limit` runs, the newest first, beginning after the run `before`.

@@ -1,42 +1,6 @@
 //! Requests for a run: who asks, for what, and how two requests become one.
 
-use crate::base::id::ClientId;
-use crate::sync::remote::SyncKind;
-
-/// Who or what requested a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SyncCause {
-    Cron,
-    /// An application, through the API.
-    Api(ClientId),
-    CommandLine,
-    /// The first start of an installation: there was no chart yet.
-    FirstStart,
-    /// The replacement of a run whose process was killed.
-    KilledRun,
-}
-
-impl SyncCause {
-    /// Returns the word that the table stores; for an API client, with its id.
-    pub fn as_text(&self) -> String {
-        match self {
-            Self::Cron => "cron".to_owned(),
-            Self::Api(client) => format!("api:{client}"),
-            Self::CommandLine => "command".to_owned(),
-            Self::FirstStart => "start".to_owned(),
-            Self::KilledRun => "again".to_owned(),
-        }
-    }
-
-    /// Returns who requested the run, for the audit trail; `None` if no human or client did.
-    pub(super) fn requester(&self) -> Option<String> {
-        match self {
-            Self::Api(client) => Some(format!("by the API client {client}")),
-            Self::CommandLine => Some("by command line".to_owned()),
-            Self::Cron | Self::FirstStart | Self::KilledRun => None,
-        }
-    }
-}
+use crate::sync::state::{SyncCause, SyncKind};
 
 /// A run to be requested.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,47 +6,8 @@ use serde::{Serialize, Serializer};
 use crate::base::clock::Timestamp;
 use crate::base::id::RunId;
 use crate::sync::progress::ProgressSnapshot;
-use crate::sync::remote::SyncKind;
 use crate::sync::report::{Counts, SyncReport};
-
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SyncRunStatus {
-    Queued,
-    /// A process works on it.
-    Running,
-    Done,
-    /// It would have removed too much; nothing was written.
-    Refused,
-    /// It stopped before the end; nothing was published.
-    Failed,
-}
-
-impl SyncRunStatus {
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Done, Self::Refused, Self::Failed];
-
-    /// Returns the word used in tables and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Parses the table's word; an unknown word counts as failed.
-    pub fn parse(text: &str) -> Self {
-        Self::ALL.into_iter().find(|status| status.as_str() == text).unwrap_or(Self::Failed)
-    }
-
-    /// Returns whether the status no longer changes.
-    pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Running)
-    }
-}
+use crate::sync::state::{SyncCause, SyncKind, SyncRunReason, SyncRunStatus};
 
 /// A run as its row says. It serialises as the API shows it ([design: API
 /// shapes](crate::design#api-shapes)).
@@ -54,8 +15,7 @@ impl SyncRunStatus {
 pub struct SyncRun {
     pub id: RunId,
     pub kind: SyncKind,
-    /// Who requested it, as [`SyncCause::as_text`](super::SyncCause::as_text) writes it.
-    pub cause: String,
+    pub cause: SyncCause,
     /// Whether the run only reports what it would change.
     pub dry_run: bool,
     /// Whether the run removes however much is missing.
@@ -67,8 +27,8 @@ pub struct SyncRun {
     pub counts: Counts,
     pub progress: Option<ProgressSnapshot>,
     pub report: SyncReport,
-    /// Why it was refused or failed; empty otherwise.
-    pub reason: String,
+    /// Why it was refused or failed; `None` otherwise.
+    pub reason: Option<SyncRunReason>,
     pub requested_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
@@ -83,10 +43,17 @@ impl Serialize for SyncRun {
         object.serialize_field("complete", &self.complete)?;
         object.serialize_field("counts", &self.counts)?;
         object.serialize_field("conflicts", &self.report.conflicts)?;
-        object.serialize_field("reason", &Some(self.reason.as_str()).filter(|reason| !reason.is_empty()))?;
+        object.serialize_field("reason", &self.reason_text())?;
         object.serialize_field("started_at", &self.started_at)?;
         object.serialize_field("finished_at", &self.finished_at)?;
         object.end()
+    }
+}
+
+impl SyncRun {
+    /// Returns why it was refused or failed, in English; `None` otherwise.
+    pub fn reason_text(&self) -> Option<String> {
+        self.reason.as_ref().map(|reason| reason.text().en.into_owned())
     }
 }
 
@@ -99,18 +66,23 @@ pub struct SyncRunEnd {
     pub complete: bool,
     pub counts: Counts,
     pub report: SyncReport,
-    /// Why the run was refused or failed; empty otherwise.
-    pub reason: String,
+    /// Why the run was refused or failed; `None` otherwise.
+    pub reason: Option<SyncRunReason>,
 }
 
 impl SyncRunEnd {
-    pub fn failed(reason: impl Into<String>) -> Self {
+    pub fn failed(reason: SyncRunReason) -> Self {
         Self {
             status: SyncRunStatus::Failed,
             complete: false,
             counts: Counts::default(),
             report: SyncReport::default(),
-            reason: reason.into(),
+            reason: Some(reason),
         }
+    }
+
+    /// Returns why the run was refused or failed, in English for logs; empty otherwise.
+    pub(in crate::sync) fn reason_text(&self) -> String {
+        self.reason.as_ref().map_or_else(String::new, |reason| reason.text().en.into_owned())
     }
 }

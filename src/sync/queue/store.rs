@@ -1,16 +1,68 @@
 //! SQL of the runs.
 
-use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, AnyPool, Executor, Row as _};
+use const_format::formatcp;
+use sqlx::{Any, AnyConnection, AnyPool, Executor, FromRow};
 
-use super::{SyncRequest, SyncRun, SyncRunEnd, SyncRunStatus};
+use super::{SyncRequest, SyncRun, SyncRunEnd};
 use crate::base::clock::Timestamp;
-use crate::base::id::{CorpId, RunId};
+use crate::base::id::{ClientId, CorpId, RunId};
 use crate::db::Db;
-use crate::directory::row::{from_json, to_json};
+use crate::db::types::{FlagColumn, JsonColumn};
 use crate::sync::progress::ProgressSnapshot;
-use crate::sync::remote::SyncKind;
-use crate::sync::report::Counts;
+use crate::sync::report::{Counts, SyncReport};
+use crate::sync::state::{SyncCause, SyncCauseKind, SyncKind, SyncRunReason, SyncRunStatus};
+
+// An index of one status is used only by statements that contain the word itself.
+const QUEUED: &str = SyncRunStatus::Queued.as_str();
+const RUNNING: &str = SyncRunStatus::Running.as_str();
+const DONE: &str = SyncRunStatus::Done.as_str();
+const REFUSED: &str = SyncRunStatus::Refused.as_str();
+const FAILED: &str = SyncRunStatus::Failed.as_str();
+
+/// The columns of a [`SyncRunRow`].
+const RUN_COLUMNS: &str = "id, kind, cause, client_id, dry_run, forced, status, complete, counts, progress, report, \
+     reason, lease_until, requested_at, started_at, finished_at";
+
+#[derive(FromRow)]
+struct SyncRunRow {
+    id: RunId,
+    kind: SyncKind,
+    cause: SyncCauseKind,
+    client_id: Option<ClientId>,
+    dry_run: FlagColumn,
+    forced: FlagColumn,
+    status: SyncRunStatus,
+    complete: FlagColumn,
+    counts: JsonColumn<Counts>,
+    progress: Option<JsonColumn<ProgressSnapshot>>,
+    report: JsonColumn<SyncReport>,
+    reason: Option<JsonColumn<SyncRunReason>>,
+    lease_until: Timestamp,
+    requested_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+}
+
+impl From<SyncRunRow> for SyncRun {
+    fn from(row: SyncRunRow) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind,
+            cause: SyncCause::from_columns(row.cause, row.client_id),
+            dry_run: row.dry_run.0,
+            force: row.forced.0,
+            status: row.status,
+            complete: row.complete.0,
+            counts: row.counts.0,
+            progress: row.progress.map(|progress| progress.0),
+            report: row.report.0,
+            reason: row.reason.map(|reason| reason.0),
+            requested_at: row.requested_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        }
+    }
+}
 
 /// The part of a queued run that a new request can change.
 #[derive(Debug, Clone)]
@@ -18,61 +70,42 @@ pub(super) struct QueuedRun {
     pub(super) id: RunId,
     pub(super) kind: SyncKind,
     pub(super) force: bool,
-    pub(super) cause: String,
+    pub(super) cause: SyncCause,
 }
 
-/// Selects the columns in the order in which [`parse_run`] reads them.
-macro_rules! columns {
-    () => {
-        "SELECT id, kind, cause, dry_run, forced, status, complete, counts, progress, report, reason, requested_at, \
-         started_at, finished_at FROM sync_runs "
-    };
+#[derive(FromRow)]
+struct QueuedRunRow {
+    id: RunId,
+    kind: SyncKind,
+    forced: FlagColumn,
+    cause: SyncCauseKind,
+    client_id: Option<ClientId>,
 }
 
-fn parse_run(row: &AnyRow) -> sqlx::Result<SyncRun> {
-    let text = |column: usize| row.try_get::<String, _>(column);
-    let flag = |column: usize| row.try_get::<i64, _>(column).map(|n| n != 0);
-    let instant =
-        |column: usize| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp::from_millis));
-    Ok(SyncRun {
-        id: RunId::new(text(0)?),
-        kind: SyncKind::parse(&text(1)?),
-        cause: text(2)?,
-        dry_run: flag(3)?,
-        force: flag(4)?,
-        status: SyncRunStatus::parse(&text(5)?),
-        complete: flag(6)?,
-        counts: from_json("sync_runs.counts", &text(7)?)?,
-        progress: from_json("sync_runs.progress", &text(8)?)?,
-        report: from_json("sync_runs.report", &text(9)?)?,
-        reason: text(10)?,
-        requested_at: Timestamp::from_millis(row.try_get(11)?),
-        started_at: instant(12)?,
-        finished_at: instant(13)?,
-    })
+#[derive(FromRow)]
+struct RunLeaseRow {
+    status: SyncRunStatus,
+    lease_until: Timestamp,
 }
+
+/// Two literals, so that each is found by its index: this runs every second.
+const SELECT_ACTIVE_RUNS: &str = formatcp!(
+    "SELECT status, lease_until FROM sync_runs WHERE corp_id = $1 AND status = '{QUEUED}' \
+     UNION ALL SELECT status, lease_until FROM sync_runs WHERE corp_id = $1 AND status = '{RUNNING}'"
+);
 
 /// Returns whether a claim is worth trying: a run is queued and none is running, or the running
 /// one's lease is over.
 pub(super) async fn has_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
-    let rows = sqlx::query(
-        // Two literals, so that each is found by its index: this runs every second.
-        "SELECT status, lease_until FROM sync_runs WHERE corp_id = $1 AND status = 'queued' \
-         UNION ALL SELECT status, lease_until FROM sync_runs WHERE corp_id = $1 AND status = 'running'",
-    )
-    .bind(corp.as_str())
-    .fetch_all(pool)
-    .await?;
-    let mut waits = false;
-    for row in rows {
-        let status: String = row.try_get(0)?;
-        if SyncRunStatus::parse(&status) == SyncRunStatus::Running {
-            return Ok(Timestamp::from_millis(row.try_get(1)?) <= now);
-        }
-        waits = true;
-    }
-    Ok(waits)
+    let rows: Vec<RunLeaseRow> = sqlx::query_as(SELECT_ACTIVE_RUNS).bind(corp).fetch_all(pool).await?;
+    let running = rows.iter().find(|row| row.status == SyncRunStatus::Running);
+    Ok(running.map_or(!rows.is_empty(), |row| row.lease_until <= now))
 }
+
+const SELECT_QUEUED_RUN: &str = formatcp!(
+    "SELECT id, kind, forced, cause, client_id FROM sync_runs \
+     WHERE corp_id = $1 AND status = '{QUEUED}' AND dry_run = $2"
+);
 
 /// Returns the queued run; with `dry_run`, the queued dry run.
 pub(super) async fn find_queued(
@@ -80,20 +113,13 @@ pub(super) async fn find_queued(
     corp: &CorpId,
     dry_run: bool,
 ) -> sqlx::Result<Option<QueuedRun>> {
-    let row = sqlx::query(
-        "SELECT id, kind, forced, cause FROM sync_runs \
-         WHERE corp_id = $1 AND status = 'queued' AND dry_run = $2",
-    )
-    .bind(corp.as_str())
-    .bind(i64::from(dry_run))
-    .fetch_optional(tx)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(QueuedRun {
-        id: RunId::new(row.try_get::<String, _>(0)?),
-        kind: SyncKind::parse(&row.try_get::<String, _>(1)?),
-        force: row.try_get::<i64, _>(2)? != 0,
-        cause: row.try_get(3)?,
+    let row: Option<QueuedRunRow> =
+        sqlx::query_as(SELECT_QUEUED_RUN).bind(corp).bind(FlagColumn(dry_run)).fetch_optional(tx).await?;
+    Ok(row.map(|row| QueuedRun {
+        id: row.id,
+        kind: row.kind,
+        force: row.forced.0,
+        cause: SyncCause::from_columns(row.cause, row.client_id),
     }))
 }
 
@@ -103,18 +129,19 @@ pub(super) async fn strengthen_queued(
     tx: &mut AnyConnection,
     was: &QueuedRun,
     (kind, force): (SyncKind, bool),
-    cause: &str,
+    cause: &SyncCause,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "UPDATE sync_runs SET kind = $2, forced = $3, cause = $4 \
-         WHERE id = $1 AND status = 'queued' AND kind = $5 AND forced = $6",
-    )
-    .bind(was.id.as_str())
-    .bind(kind.as_str())
-    .bind(i64::from(force))
-    .bind(cause)
-    .bind(was.kind.as_str())
-    .bind(i64::from(was.force))
+    let done = sqlx::query(formatcp!(
+        "UPDATE sync_runs SET kind = $2, forced = $3, cause = $4, client_id = $5 \
+         WHERE id = $1 AND status = '{QUEUED}' AND kind = $6 AND forced = $7"
+    ))
+    .bind(&was.id)
+    .bind(kind)
+    .bind(FlagColumn(force))
+    .bind(cause.kind())
+    .bind(cause.client())
+    .bind(was.kind)
+    .bind(FlagColumn(was.force))
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -128,43 +155,39 @@ pub(super) async fn insert_run(
     request: &SyncRequest,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
-         reason, holder, lease_until, requested_at, started_at, finished_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $8, 'null', '{}', '', '', 0, $7, NULL, NULL)",
-    )
-    .bind(id.as_str())
-    .bind(corp.as_str())
-    .bind(request.kind.as_str())
-    .bind(request.cause.as_text())
-    .bind(i64::from(request.dry_run))
-    .bind(i64::from(request.force))
-    .bind(now.millis())
-    .bind(to_json(&Counts::default())?)
+    sqlx::query(formatcp!(
+        "INSERT INTO sync_runs (id, corp_id, kind, cause, client_id, dry_run, forced, status, complete, counts, \
+                                progress, report, reason, holder, lease_until, requested_at, started_at, finished_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, '{QUEUED}', 0, $8, NULL, $9, NULL, '', 0, $10, NULL, NULL)"
+    ))
+    .bind(id)
+    .bind(corp)
+    .bind(request.kind)
+    .bind(request.cause.kind())
+    .bind(request.cause.client())
+    .bind(FlagColumn(request.dry_run))
+    .bind(FlagColumn(request.force))
+    .bind(JsonColumn(Counts::default()))
+    .bind(JsonColumn(SyncReport::default()))
+    .bind(now)
     .execute(tx)
     .await?;
     Ok(())
 }
+
+const SELECT_RUNNING_RUN: &str =
+    formatcp!("SELECT {RUN_COLUMNS} FROM sync_runs WHERE corp_id = $1 AND status = '{RUNNING}'");
 
 /// Returns the running run and the end of its lease.
 pub(super) async fn find_running(
     tx: &mut AnyConnection,
     corp: &CorpId,
 ) -> sqlx::Result<Option<(SyncRun, Timestamp)>> {
-    let row = sqlx::query(concat!(columns!(), "WHERE corp_id = $1 AND status = 'running'"))
-        .bind(corp.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let found = parse_run(&row)?;
-    let lease: Option<i64> =
-        sqlx::query("SELECT lease_until FROM sync_runs WHERE id = $1 AND status = 'running'")
-            .bind(found.id.as_str())
-            .fetch_optional(tx)
-            .await?
-            .map(|row| row.try_get(0))
-            .transpose()?;
-    Ok(lease.map(|lease| (found, Timestamp::from_millis(lease))))
+    let row: Option<SyncRunRow> = sqlx::query_as(SELECT_RUNNING_RUN).bind(corp).fetch_optional(tx).await?;
+    Ok(row.map(|row| {
+        let lease_until = row.lease_until;
+        (row.into(), lease_until)
+    }))
 }
 
 /// Marks a run with an expired lease as failed. Returns `false` if it was renewed or ended
@@ -173,17 +196,17 @@ pub(super) async fn end_lapsed(
     tx: &mut AnyConnection,
     id: &RunId,
     lease_until: Timestamp,
-    reason: &str,
+    reason: &SyncRunReason,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "UPDATE sync_runs SET status = 'failed', reason = $3, finished_at = $4 \
-         WHERE id = $1 AND status = 'running' AND lease_until = $2",
-    )
-    .bind(id.as_str())
-    .bind(lease_until.millis())
-    .bind(reason)
-    .bind(now.millis())
+    let done = sqlx::query(formatcp!(
+        "UPDATE sync_runs SET status = '{FAILED}', reason = $3, finished_at = $4 \
+         WHERE id = $1 AND status = '{RUNNING}' AND lease_until = $2"
+    ))
+    .bind(id)
+    .bind(lease_until)
+    .bind(JsonColumn(reason))
+    .bind(now)
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -191,13 +214,12 @@ pub(super) async fn end_lapsed(
 
 /// Returns the queued run that was requested first.
 pub(super) async fn find_oldest_queued(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<Option<RunId>> {
-    let row = sqlx::query(
-        "SELECT id FROM sync_runs WHERE corp_id = $1 AND status = 'queued' ORDER BY requested_at, id LIMIT 1",
-    )
-    .bind(corp.as_str())
+    sqlx::query_scalar(formatcp!(
+        "SELECT id FROM sync_runs WHERE corp_id = $1 AND status = '{QUEUED}' ORDER BY requested_at, id LIMIT 1"
+    ))
+    .bind(corp)
     .fetch_optional(tx)
-    .await?;
-    row.map(|row| row.try_get::<String, _>(0).map(RunId::new)).transpose()
+    .await
 }
 
 /// Claims a queued run. Returns `false` if another process has it; fails with a unique violation if
@@ -209,14 +231,14 @@ pub(super) async fn start_run(
     lease_until: Timestamp,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "UPDATE sync_runs SET status = 'running', holder = $2, lease_until = $3, started_at = $4 \
-         WHERE id = $1 AND status = 'queued'",
-    )
-    .bind(id.as_str())
+    let done = sqlx::query(formatcp!(
+        "UPDATE sync_runs SET status = '{RUNNING}', holder = $2, lease_until = $3, started_at = $4 \
+         WHERE id = $1 AND status = '{QUEUED}'"
+    ))
+    .bind(id)
     .bind(holder)
-    .bind(lease_until.millis())
-    .bind(now.millis())
+    .bind(lease_until)
+    .bind(now)
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -230,14 +252,13 @@ pub(super) async fn renew_lease(
     lease_until: Timestamp,
     progress: ProgressSnapshot,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "UPDATE sync_runs SET lease_until = $3, progress = $4 \
-         WHERE id = $1 AND status = 'running' AND holder = $2",
-    )
-    .bind(id.as_str())
+    let done = sqlx::query(formatcp!(
+        "UPDATE sync_runs SET lease_until = $3, progress = $4 WHERE id = $1 AND status = '{RUNNING}' AND holder = $2"
+    ))
+    .bind(id)
     .bind(holder)
-    .bind(lease_until.millis())
-    .bind(to_json(&progress)?)
+    .bind(lease_until)
+    .bind(JsonColumn(progress))
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -255,19 +276,19 @@ pub(crate) async fn end_run(
     end: &SyncRunEnd,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query(
+    let done = sqlx::query(formatcp!(
         "UPDATE sync_runs SET status = $3, complete = $4, counts = $5, report = $6, reason = $7, finished_at = $8, \
-         progress = 'null', lease_until = 0 WHERE id = $1 AND status = 'running' AND holder = $2",
-    )
-    .bind(id.as_str())
+                              progress = NULL, lease_until = 0 \
+         WHERE id = $1 AND status = '{RUNNING}' AND holder = $2"
+    ))
+    .bind(id)
     .bind(holder)
-    .bind(end.status.as_str())
-    .bind(i64::from(end.complete))
-    .bind(to_json(&end.counts)?)
-    .bind(to_json(&end.report)?)
-    // PostgreSQL stores no NUL in a text, and WeCom's words may contain anything.
-    .bind(end.reason.replace('\0', "\u{fffd}"))
-    .bind(now.millis())
+    .bind(end.status)
+    .bind(FlagColumn(end.complete))
+    .bind(JsonColumn(end.counts))
+    .bind(JsonColumn(&end.report))
+    .bind(end.reason.as_ref().map(JsonColumn))
+    .bind(now)
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -275,46 +296,36 @@ pub(crate) async fn end_run(
 
 /// Queues `holder`'s run again. Fails with a unique violation if another one is queued.
 pub(super) async fn requeue_run(tx: &mut AnyConnection, id: &RunId, holder: &str) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE sync_runs SET status = 'queued', holder = '', lease_until = 0, started_at = NULL, progress = 'null' \
-         WHERE id = $1 AND status = 'running' AND holder = $2",
-    )
-    .bind(id.as_str())
+    sqlx::query(formatcp!(
+        "UPDATE sync_runs SET status = '{QUEUED}', holder = '', lease_until = 0, started_at = NULL, progress = NULL \
+         WHERE id = $1 AND status = '{RUNNING}' AND holder = $2"
+    ))
+    .bind(id)
     .bind(holder)
     .execute(tx)
     .await?;
     Ok(())
 }
 
+const SELECT_RUN: &str = formatcp!("SELECT {RUN_COLUMNS} FROM sync_runs WHERE corp_id = $1 AND id = $2");
+
 /// Returns a run.
 ///
 /// # Errors
 /// If the database fails.
-pub(crate) async fn find_run(db: &Db, corp: &CorpId, id: &RunId) -> sqlx::Result<Option<SyncRun>> {
-    query_run(db.pool(), corp, id).await
-}
-
-pub(super) async fn find_run_in(
-    tx: &mut AnyConnection,
-    corp: &CorpId,
-    id: &RunId,
-) -> sqlx::Result<Option<SyncRun>> {
-    query_run(tx, corp, id).await
-}
-
-async fn query_run<'c>(
+pub(crate) async fn find_run<'c>(
     executor: impl Executor<'c, Database = Any>,
     corp: &CorpId,
     id: &RunId,
 ) -> sqlx::Result<Option<SyncRun>> {
-    sqlx::query(concat!(columns!(), "WHERE corp_id = $1 AND id = $2"))
-        .bind(corp.as_str())
-        .bind(id.as_str())
-        .fetch_optional(executor)
-        .await?
-        .map(|row| parse_run(&row))
-        .transpose()
+    let row: Option<SyncRunRow> =
+        sqlx::query_as(SELECT_RUN).bind(corp).bind(id).fetch_optional(executor).await?;
+    Ok(row.map(SyncRun::from))
 }
+
+const SELECT_RUNS: &str = formatcp!(
+    "SELECT {RUN_COLUMNS} FROM sync_runs WHERE corp_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3"
+);
 
 /// Returns up to `limit` runs, the newest first, beginning after the run `before`.
 ///
@@ -326,15 +337,13 @@ pub(super) async fn list_runs(
     limit: i64,
     before: Option<&RunId>,
 ) -> sqlx::Result<Vec<SyncRun>> {
-    sqlx::query(concat!(columns!(), "WHERE corp_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3"))
-        .bind(corp.as_str())
-        .bind(before.map_or("", |id| id.as_str()))
+    let rows: Vec<SyncRunRow> = sqlx::query_as(SELECT_RUNS)
+        .bind(corp)
+        .bind(before.map_or("", RunId::as_str))
         .bind(limit)
         .fetch_all(db.pool())
-        .await?
-        .iter()
-        .map(parse_run)
-        .collect()
+        .await?;
+    Ok(rows.into_iter().map(SyncRun::from).collect())
 }
 
 /// Returns the runs that ended last, the newest first, without dry runs.
@@ -342,18 +351,16 @@ pub(super) async fn list_runs(
 /// # Errors
 /// If the database fails.
 pub(crate) async fn list_latest_runs(db: &Db, corp: &CorpId, limit: i64) -> sqlx::Result<Vec<SyncRun>> {
-    sqlx::query(concat!(
-        columns!(),
-        "WHERE corp_id = $1 AND dry_run = 0 AND status IN ('done', 'refused', 'failed') \
+    let rows: Vec<SyncRunRow> = sqlx::query_as(formatcp!(
+        "SELECT {RUN_COLUMNS} FROM sync_runs \
+         WHERE corp_id = $1 AND dry_run = 0 AND status IN ('{DONE}', '{REFUSED}', '{FAILED}') \
          ORDER BY requested_at DESC, id DESC LIMIT $2"
     ))
-    .bind(corp.as_str())
+    .bind(corp)
     .bind(limit)
     .fetch_all(db.pool())
-    .await?
-    .iter()
-    .map(parse_run)
-    .collect()
+    .await?;
+    Ok(rows.into_iter().map(SyncRun::from).collect())
 }
 
 /// Deletes up to `limit` ended runs that were requested before `before`, but never the last
@@ -363,15 +370,15 @@ pub(crate) async fn list_latest_runs(db: &Db, corp: &CorpId, limit: i64) -> sqlx
 /// If the database fails.
 pub async fn delete_runs_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
-    let done = sqlx::query(
+    let done = sqlx::query(formatcp!(
         "DELETE FROM sync_runs WHERE id IN (\
-             SELECT id FROM sync_runs WHERE requested_at < $1 AND status IN ('done', 'refused', 'failed') \
+             SELECT id FROM sync_runs WHERE requested_at < $1 AND status IN ('{DONE}', '{REFUSED}', '{FAILED}') \
              AND id NOT IN (\
-                 SELECT MAX(id) FROM sync_runs WHERE status = 'done' AND complete = 1 AND dry_run = 0 \
+                 SELECT MAX(id) FROM sync_runs WHERE status = '{DONE}' AND complete = 1 AND dry_run = 0 \
                  GROUP BY corp_id) \
-             ORDER BY requested_at LIMIT $2)",
-    )
-    .bind(before.millis())
+             ORDER BY requested_at LIMIT $2)"
+    ))
+    .bind(before)
     .bind(limit)
     .execute(&mut *tx)
     .await?;
@@ -381,13 +388,13 @@ pub async fn delete_runs_before(db: &Db, before: Timestamp, limit: i64) -> sqlx:
 
 /// Returns whether a run that writes is queued or running.
 pub(in crate::sync) async fn is_under_way(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<bool> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) FROM sync_runs WHERE corp_id = $1 AND dry_run = 0 AND status IN ('queued', 'running')",
-    )
-    .bind(corp.as_str())
+    let active: i64 = sqlx::query_scalar(formatcp!(
+        "SELECT COUNT(*) FROM sync_runs WHERE corp_id = $1 AND dry_run = 0 AND status IN ('{QUEUED}', '{RUNNING}')"
+    ))
+    .bind(corp)
     .fetch_one(tx)
     .await?;
-    Ok(row.try_get::<i64, _>(0)? > 0)
+    Ok(active > 0)
 }
 
 /// Counts the conflicts that wait for a human.
@@ -395,9 +402,8 @@ pub(in crate::sync) async fn is_under_way(tx: &mut AnyConnection, corp: &CorpId)
 /// # Errors
 /// If the database fails.
 pub(crate) async fn count_open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
-    sqlx::query("SELECT COUNT(*) FROM conflicts WHERE corp_id = $1 AND state = 'open'")
-        .bind(corp.as_str())
+    sqlx::query_scalar("SELECT COUNT(*) FROM conflicts WHERE corp_id = $1 AND state = 'open'")
+        .bind(corp)
         .fetch_one(db.pool())
-        .await?
-        .try_get(0)
+        .await
 }

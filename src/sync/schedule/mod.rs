@@ -14,8 +14,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::SyncService;
-use super::queue::{self, SyncCause, SyncRequest};
-use super::remote::SyncKind;
+use super::queue::{self, SyncRequest};
+use super::state::{SyncCause, SyncKind};
 use crate::base::clock::Timestamp;
 use crate::base::cron::Schedule;
 use crate::db::error::is_unique_violation;
@@ -34,7 +34,7 @@ pub(super) struct ScheduleChecks {
     /// Whether the check for a missing chart, due once after the start, is done.
     is_first_run_settled: AtomicBool,
     /// Per schedule: when it was checked and when it is due; `None` if it never is.
-    next_due: Mutex<HashMap<&'static str, (Timestamp, Option<Timestamp>)>>,
+    next_due: Mutex<HashMap<SyncKind, (Timestamp, Option<Timestamp>)>>,
 }
 
 impl SyncService {
@@ -45,7 +45,7 @@ impl SyncService {
     /// If the database fails; the next call tries again.
     pub async fn fire_due(&self) -> sqlx::Result<()> {
         let settings = &self.inner.settings;
-        if settings.unavailable.is_some() || (settings.update.is_none() && settings.full.is_none()) {
+        if settings.find_obstacle().is_some() || (settings.update.is_none() && settings.full.is_none()) {
             return Ok(());
         }
         let now = self.inner.clock.now();
@@ -53,23 +53,21 @@ impl SyncService {
             self.request_first_run(now).await?;
             self.inner.schedule_checks.is_first_run_settled.store(true, Ordering::Relaxed);
         }
-        for (name, kind, schedule) in
-            [("full", SyncKind::Full, &settings.full), ("update", SyncKind::Update, &settings.update)]
-        {
+        for (kind, schedule) in [(SyncKind::Full, &settings.full), (SyncKind::Update, &settings.update)] {
             let Some(schedule) = schedule else { continue };
-            if self.is_known_to_wait(name, now) {
+            if self.is_known_to_wait(kind, now) {
                 continue;
             }
-            if let Some(next) = self.check_schedule(name, kind, schedule, now).await? {
-                self.inner.schedule_checks.next_due.lock().insert(name, (now, next));
+            if let Some(next) = self.check_schedule(kind, schedule, now).await? {
+                self.inner.schedule_checks.next_due.lock().insert(kind, (now, next));
             }
         }
         Ok(())
     }
 
     /// Returns whether a recent check found that the schedule is due later.
-    fn is_known_to_wait(&self, name: &str, now: Timestamp) -> bool {
-        let known = self.inner.schedule_checks.next_due.lock().get(name).copied();
+    fn is_known_to_wait(&self, kind: SyncKind, now: Timestamp) -> bool {
+        let known = self.inner.schedule_checks.next_due.lock().get(&kind).copied();
         known.is_some_and(|(looked, next)| {
             looked <= now && now.since(looked) < MAX_CHECK_INTERVAL && next.is_none_or(|next| next > now)
         })
@@ -79,15 +77,14 @@ impl SyncService {
     /// must be checked again at once.
     async fn check_schedule(
         &self,
-        name: &'static str,
         kind: SyncKind,
         schedule: &Schedule,
         now: Timestamp,
     ) -> sqlx::Result<Option<Option<Timestamp>>> {
         let (db, corp) = (&self.inner.db, &self.inner.settings.corp);
-        let Some(last) = store::find_last_fired(db, corp, name).await? else {
+        let Some(last) = store::find_last_fired(db, corp, kind).await? else {
             let mut tx = db.write().await?;
-            store::insert_schedule(&mut tx, corp, name, now).await?;
+            store::insert_schedule(&mut tx, corp, kind, now).await?;
             tx.commit().await?;
             return Ok(Some(schedule.next_after(now)));
         };
@@ -100,7 +97,7 @@ impl SyncService {
         }
         let mut tx = db.write().await?;
         // Another replica fired this schedule first.
-        if !store::advance_schedule(&mut tx, corp, name, last, now).await? {
+        if !store::advance_schedule(&mut tx, corp, kind, last, now).await? {
             tx.rollback().await?;
             return Ok(Some(schedule.next_after(now)));
         }

@@ -8,8 +8,8 @@ use gongpai::testing::config::{Config, ConfigSources};
 use gongpai::testing::db::Db;
 use gongpai::testing::directory::store::ensure_chart;
 use gongpai::testing::sync::SyncService;
-use gongpai::testing::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunEnd, SyncRunStatus};
-use gongpai::testing::sync::remote::SyncKind;
+use gongpai::testing::sync::queue::{SyncRequest, SyncRun, SyncRunEnd};
+use gongpai::testing::sync::state::{SyncCause, SyncKind, SyncRunReason, SyncRunStatus};
 use gongpai::testing::wecom::WecomClient;
 
 use super::app::configuration;
@@ -82,7 +82,8 @@ impl SyncReplica {
     }
 
     pub(crate) async fn end(&self, id: &RunId) -> bool {
-        let end = SyncRunEnd { status: SyncRunStatus::Done, complete: true, ..SyncRunEnd::failed("") };
+        let failed = SyncRunEnd::failed(SyncRunReason::ProcessStopped);
+        let end = SyncRunEnd { status: SyncRunStatus::Done, complete: true, reason: None, ..failed };
         self.sync.queue().end(id, &end).await.expect("the database answers")
     }
 

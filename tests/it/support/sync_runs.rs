@@ -2,41 +2,37 @@
 //! does.
 
 use gongpai::testing::db::Db;
-use sqlx::Row as _;
 
 use super::query::read_texts;
 
 /// A row of `sync_runs`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct SyncRunRow {
     pub(crate) id: String,
     pub(crate) status: String,
     pub(crate) cause: String,
     /// The process that works on the run: its id, then a word of its own.
     pub(crate) holder: String,
-    pub(crate) reason: String,
+    /// JSON with a `code`.
+    pub(crate) reason: Option<String>,
     /// Unix milliseconds.
     pub(crate) requested_at: i64,
 }
 
 /// Reads every run in the order in which they were requested.
 pub(crate) async fn read_sync_runs(db: &Db) -> Vec<SyncRunRow> {
-    let rows = sqlx::query(
+    sqlx::query_as(
         "SELECT id, status, cause, holder, reason, requested_at FROM sync_runs ORDER BY requested_at, id",
     )
     .fetch_all(db.pool())
     .await
-    .expect("the runs");
-    rows.iter()
-        .map(|row| SyncRunRow {
-            id: row.get(0),
-            status: row.get(1),
-            cause: row.get(2),
-            holder: row.get(3),
-            reason: row.get(4),
-            requested_at: row.get(5),
-        })
-        .collect()
+    .expect("the runs")
+}
+
+/// Returns the code of the reason of a run.
+pub(crate) fn reason_code(run: &SyncRunRow) -> Option<String> {
+    let reason: serde_json::Value = serde_json::from_str(run.reason.as_ref()?).expect("a reason is JSON");
+    reason["code"].as_str().map(str::to_owned)
 }
 
 /// Reads the report of the only run.

@@ -17,6 +17,7 @@ use crate::directory::changes::DirectoryTransaction;
 use crate::session;
 use crate::sync::plan::NewConflict;
 use crate::sync::remote::ReportNote;
+use crate::sync::state::InterveningChange;
 
 /// The sum of what the staging transactions did.
 pub(super) struct PendingPublication {
@@ -195,11 +196,11 @@ impl PendingPublication {
         let given_up = store::release_userids(change, &give_up).await?;
         // Nothing was released: the identity had no userid any more.
         if let Some(merged) = moved.iter().find(|renamed| !given_up.contains(&renamed.id)) {
-            return Err(ApplyError::Changed(format!("person {} was merged into another one", merged.from)));
+            return Err(ApplyError::Changed(InterveningChange::Merged(merged.from.clone())));
         }
         let back = store::find_not_left(change, &left).await?;
         if let Some(back) = self.handed_over.iter().find(|h| h.left && back.contains(&h.from)) {
-            return Err(ApplyError::Changed(format!("person {} came back", back.userid)));
+            return Err(ApplyError::Changed(InterveningChange::Returned(back.userid.clone())));
         }
         let wanted: Vec<&UserId> =
             moved.iter().map(|r| &r.to).chain(self.handed_over.iter().map(|h| &h.userid)).collect();
@@ -208,7 +209,7 @@ impl PendingPublication {
         // Holders who left give their userids up; an active one signed in since the plan was made.
         let active = store::find_not_left(change, &held).await?;
         if let Some((userid, _)) = holders.iter().find(|(_, holder)| active.contains(*holder)) {
-            return Err(ApplyError::Changed(format!("somebody signed in as {userid}")));
+            return Err(ApplyError::Changed(InterveningChange::SignedIn(UserId::new(userid.as_str()))));
         }
         store::release_userids(change, &held).await?;
         for renamed in &self.renamed {

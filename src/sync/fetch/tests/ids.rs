@@ -8,8 +8,7 @@ async fn an_update_reads_every_department_and_so_sees_who_was_disabled() {
     let known = company.known();
     let disabled = r#"{"errcode":0,"userlist":[{"userid":"ann","department":[2,3],"status":1},
         {"userid":"Bob","department":[2],"status":2}]}"#;
-    let server =
-        company.serve_except(move |a, _| is_list_of(a, "2").then(|| Reply::json(disabled))).await;
+    let server = company.serve_except(move |a, _| is_list_of(a, "2").then(|| Reply::json(disabled))).await;
     let remote = fetch_update(&both_secrets_fetcher(&server), &known).await;
     assert_eq!(
         (remote.completeness, userids_of(&remote)),
@@ -64,10 +63,7 @@ async fn members_outside_the_visible_range_are_no_persons_and_singly_visible_one
     for known in [KnownDirectory::default(), company.known()] {
         let server = company.clone().serve().await;
         let remote = fetch_full(&both_secrets_fetcher(&server), &known).await;
-        assert_eq!(
-            (userids_of(&remote), remote.completeness),
-            (userid_set(["ann", "carl"]), ALL_COMPLETE)
-        );
+        assert_eq!((userids_of(&remote), remote.completeness), (userid_set(["ann", "carl"]), ALL_COMPLETE));
         assert!(note_text(&remote, "fetch.not_visible").contains("cover 1 members"));
         assert!(note_text(&remote, "fetch.not_visible").contains("可见范围"));
     }
@@ -149,13 +145,13 @@ async fn an_empty_list_of_ids_is_not_believed() {
 async fn a_row_that_cannot_be_understood_is_somebody() {
     let rows = r#"{"errcode":0,"dept_user":[{"userid":"ann","department":2},{"userid":"ann","department":3},
         {"userid":"Bob","department":2},{"userid":"carl","department":null}]}"#;
-    let nameless = r#"{"errcode":0,"dept_user":[{"userid":"ann","department":2},{"open_userid":"wo","department":2}]}"#;
+    let nameless =
+        r#"{"errcode":0,"dept_user":[{"userid":"ann","department":2},{"open_userid":"wo","department":2}]}"#;
     for (answer, persons) in [(rows, true), (nameless, false)] {
         let company = FakeCompany::small();
         let known = company.known();
-        let server = company
-            .serve_except(move |a, _| (a.api == "user/list_id").then(|| Reply::json(answer)))
-            .await;
+        let server =
+            company.serve_except(move |a, _| (a.api == "user/list_id").then(|| Reply::json(answer))).await;
         let remote = fetch_update(&both_secrets_fetcher(&server), &known).await;
         assert_eq!(remote.completeness.persons, persons);
         assert!(userids_of(&remote).contains("carl"));

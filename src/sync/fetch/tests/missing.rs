@@ -49,6 +49,6 @@ async fn more_than_two_thousand_are_not_asked_for() {
     assert!(note_text(&remote, "fetch.many_missing").contains("2001"));
     assert_eq!((remote.completeness.persons, remote.persons.len()), (false, 3), "nobody leaves by it");
     let ask = FetchRequest { kind: SyncKind::Full, known: &known, force: true };
-    let remote = app_secret_fetcher(&server).fetch(ask, &FetchProgress::default()).await.unwrap();
+    let remote = app_secret_fetcher(&server).fetch(ask, &SyncProgress::default()).await.unwrap();
     assert_eq!(remote.completeness, ALL_COMPLETE, "but where an administrator says so");
 }

@@ -279,7 +279,7 @@ async fn fetch(
     kind: SyncKind,
     known: &KnownDirectory,
 ) -> Result<RemoteDirectory, FetchError> {
-    let progress = FetchProgress::default();
+    let progress = SyncProgress::default();
     let fetch = fetcher.fetch(FetchRequest { kind, known, force: false }, &progress);
     tokio::time::timeout(Duration::from_secs(60), fetch).await.expect("a fetch ends")
 }

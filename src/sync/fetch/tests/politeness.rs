@@ -1,6 +1,7 @@
 //! How many calls are made, and when a fetch gives up.
 
 use super::*;
+use crate::sync::progress::{ProgressSnapshot, SyncStep};
 
 #[tokio::test]
 async fn never_more_than_ten_calls_are_in_flight() {
@@ -96,9 +97,7 @@ async fn a_crowd_that_never_clears_is_unread() {
 async fn minus_one_is_asked_again_after_the_others_once() {
     for (busy, complete) in [(3, ALL_COMPLETE), (1_000, ONLY_UNITS_COMPLETE)] {
         let server = FakeCompany::small()
-            .serve_except(move |a, before| {
-                (is_list_of(a, "2") && before < busy).then(|| Reply::errcode(-1))
-            })
+            .serve_except(move |a, before| (is_list_of(a, "2") && before < busy).then(|| Reply::errcode(-1)))
             .await;
         let remote = fetch_full(&patient_fetcher(&server), &KnownDirectory::default()).await;
         assert_eq!(remote.completeness, complete);
@@ -137,11 +136,11 @@ async fn a_wecom_that_is_away_is_not_asked_for_every_department() {
 }
 
 #[tokio::test]
-async fn progress_tells_phase_and_numbers() {
+async fn progress_tells_step_and_numbers() {
     let server =
         FakeCompany::wide(12).serve_except(|a, _| (a.api == "tag/list").then_some(Reply::Hang)).await;
     let fetcher = patient_fetcher(&server);
-    let progress = Arc::new(FetchProgress::default());
+    let progress = Arc::new(SyncProgress::default());
     let shared = progress.clone();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
@@ -150,5 +149,6 @@ async fn progress_tells_phase_and_numbers() {
         fetcher.fetch(ask, &shared).await
     });
     server.until_asked("tag/list", 1).await;
-    assert_eq!(progress.read(), (FetchPhase::Tags, 0, 1));
+    let expected = ProgressSnapshot { step: SyncStep::Tags, done: 0, total: 1 };
+    assert_eq!(progress.snapshot(), expected);
 }

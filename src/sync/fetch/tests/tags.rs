@@ -37,9 +37,7 @@ async fn an_update_reads_tags_only_where_they_are_few() {
         let server = company.serve().await;
         let remote = fetch_update(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
         assert_eq!(remote.tags.is_some(), read, "{count}");
-        assert!(
-            fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await.tags.is_some()
-        );
+        assert!(fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await.tags.is_some());
     }
 }
 

@@ -42,11 +42,7 @@ async fn a_department_without_an_answer_is_unread_and_nobody_is_missed_for_it() 
         assert_eq!((remote.completeness, count_lists(&server, "2")), (ONLY_UNITS_COMPLETE, 3), "{name}");
         assert_eq!(userids_of(&remote), userid_set(["ann", "carl"]), "{name}");
         assert!(note_text(&remote, "fetch.department_unread").contains("2 「研发」"), "{name}");
-        assert_eq!(
-            server.request_count("user/get"),
-            0,
-            "{name}: bob is in the department that was not read"
-        );
+        assert_eq!(server.request_count("user/get"), 0, "{name}: bob is in the department that was not read");
     }
 }
 
@@ -123,8 +119,7 @@ async fn an_empty_answer_is_not_believed_where_we_know_better() {
     );
 
     let members = r#"{"errcode":0,"userlist":[]}"#;
-    let server =
-        company.serve_except(move |a, _| (a.api == "user/list").then(|| Reply::json(members))).await;
+    let server = company.serve_except(move |a, _| (a.api == "user/list").then(|| Reply::json(members))).await;
     let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
     assert_eq!(remote.completeness, Completeness::default());
     assert!(note_text(&remote, "fetch.empty").contains("no member"));
@@ -165,8 +160,7 @@ async fn a_record_that_cannot_be_understood_costs_itself_only() {
     assert!(note_text(&remote, "fetch.userid_invalid").contains("no blank"));
 
     let nameless = r#"{"errcode":0,"userlist":[{"userid":"Bob","status":1},{"name":"谁"}]}"#;
-    let server =
-        company.serve_except(move |a, _| is_list_of(a, "2").then(|| Reply::json(nameless))).await;
+    let server = company.serve_except(move |a, _| is_list_of(a, "2").then(|| Reply::json(nameless))).await;
     let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
     assert_eq!(remote.completeness, ONLY_UNITS_COMPLETE);
     assert!(has_note(&remote, "fetch.member_nameless"));
@@ -186,9 +180,7 @@ async fn odd_departments_keep_their_names_and_are_units_once() {
     let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
     let names: Vec<_> = remote.units.iter().map(|u| (u.id, u.name.as_str())).collect();
     assert_eq!(names, [(1, "公司"), (2, "研发"), (3, "3")]);
-    assert!(
-        has_note(&remote, "fetch.department_twice") && has_note(&remote, "fetch.department_nameless")
-    );
+    assert!(has_note(&remote, "fetch.department_twice") && has_note(&remote, "fetch.department_nameless"));
     assert_eq!(remote.completeness, ALL_COMPLETE);
 
     let broken =
@@ -203,9 +195,8 @@ async fn odd_departments_keep_their_names_and_are_units_once() {
 #[tokio::test]
 async fn a_department_of_twenty_thousand_is_read() {
     let filler = "x".repeat(420);
-    let member = |n| {
-        format!(r#"{{"userid":"m{n}","name":"成员","department":[1],"status":1,"avatar":"{filler}"}}"#)
-    };
+    let member =
+        |n| format!(r#"{{"userid":"m{n}","name":"成员","department":[1],"status":1,"avatar":"{filler}"}}"#);
     let members: Vec<String> = (0..20_000).map(member).collect();
     let body = format!(r#"{{"errcode":0,"userlist":[{}]}}"#, members.join(",")).into_bytes();
     assert!(body.len() > 8 * 1024 * 1024);

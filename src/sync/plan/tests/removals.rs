@@ -7,7 +7,7 @@ fn remote_with_members(count: usize) -> RemoteDirectory {
 }
 
 /// Returns why removing `leaving` of `of` persons is refused.
-fn refusal_of(of: usize, leaving: usize, max_removals: u32, force: bool) -> Option<String> {
+fn refusal_of(of: usize, leaving: usize, max_removals: u32, force: bool) -> Option<ExcessiveRemovals> {
     let mut model = DirectoryModel::new();
     model.run(&remote_with_members(of));
     model.policy = SyncPolicy { max_removals, force, ..model.policy };
@@ -22,7 +22,7 @@ fn more_than_max_removals_is_refused_with_the_figures_until_forced() {
     assert_eq!(refusal_of(30, 3, 1000, false), None);
     let reason = refusal_of(30, 4, 1000, false).unwrap();
     assert_eq!(
-        reason,
+        reason.to_string(),
         "would let 4 of 30 persons leave and remove 0 of 4 units, more than directory.max_removals allows (3 persons, \
          1 units); if WeCom is right, run again with --force"
     );
@@ -58,7 +58,7 @@ fn units_count_by_themselves() {
     fewer.units.truncate(3);
     assert_eq!(model.plan(&fewer).refused, None);
     fewer.units.truncate(2);
-    let reason = model.plan(&fewer).refused.unwrap();
+    let reason = model.plan(&fewer).refused.unwrap().to_string();
     assert!(reason.contains("remove 2 of 4 units"), "{reason}");
 }
 
