@@ -104,6 +104,16 @@ pub mod directory {
 pub mod doctor {
     pub use crate::doctor::{DoctorFinding, DoctorSubject, FindingLevel, examine};
 }
+pub mod gate {
+    pub mod proxy {
+        pub use crate::gate::proxy::{PROXIES, ProxyProtocol};
+        pub mod client_headers {
+            pub use crate::gate::proxy::client_headers::{
+                CLEARED_HEADERS, FORWARDED_HEADERS, IDENTITY_HEADERS, list_spellings,
+            };
+        }
+    }
+}
 pub mod http {
     pub mod cookie {
         pub use crate::http::cookie::parse_cookies;

@@ -261,13 +261,11 @@ impl App {
             .route("/healthz", get(observe::handle_healthz))
             .route("/_gongpai/assets/{*path}", get(assets::serve_asset).with_state(self.pages.clone()))
             .fallback_service(any(verify_file::serve_verify_file).with_state(self.verify_files.clone()));
-        // The check accepts every method: nginx would turn a 405 into its own 500.
-        let checks = Router::new().route("/auth/nginx", any(gate::check_nginx)).with_state(self.gate.clone());
         let routes = middleware::PublicRoutes {
             ordinary,
             api: api::routes(self.api.clone()),
             uploads: api::upload_routes(self.api.clone()),
-            checks,
+            checks: gate::check_routes(self.gate.clone()),
         };
         middleware::build_public_router(routes, self.middleware())
     }

@@ -48,6 +48,8 @@ mod hand_off;
 #[cfg(test)]
 mod held_messages;
 #[cfg(test)]
+mod hostile_checks;
+#[cfg(test)]
 mod local_entries;
 #[cfg(test)]
 mod logout;

@@ -5,14 +5,12 @@
 //! | file | what it has |
 //! |---|---|
 //! | `nginx` | `snippet nginx`; its texts are the `.conf` files |
-//! | `client_headers` | the headers that a client must not pass to an application |
 //! | `cookie_filter` | the `map` that keeps our cookies from applications |
 //! | `error_page` | the pages that nginx shows when the gateway or the application is down |
 //! | `template` | fills values into those texts |
 //!
 //! This file has `snippet workbench` and `snippet systemd` (`gongpai.service`).
 
-mod client_headers;
 mod cookie_filter;
 mod error_page;
 mod nginx;

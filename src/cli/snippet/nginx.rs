@@ -11,8 +11,9 @@ use url::Url;
 
 use crate::base::host::{Origin, Scheme};
 use crate::config::{Config, ListenAddress};
+use crate::gate::proxy::NGINX;
+use crate::gate::proxy::client_headers::{CLEARED_HEADERS, FORWARDED_HEADERS, list_spellings};
 
-use super::client_headers::{CLEARED_HEADERS, IDENTITY_HEADERS, REQUEST_HEADERS, list_spellings};
 use super::cookie_filter::build_cookie_filter;
 use super::error_page::{APPLICATION_DOWN_TEXTS, GATEWAY_DOWN_TEXTS, PageTexts, render_page};
 use super::template::fill_template;
@@ -324,7 +325,7 @@ fn render_app_tls(app: &Origin) -> String {
 /// except those that the snippet sets.
 fn render_cleared_headers() -> String {
     // The snippet sets these itself, so only their other spellings are cleared.
-    let is_set = IDENTITY_HEADERS.iter().chain(&REQUEST_HEADERS).map(|name| (name, 1));
+    let is_set = NGINX.identity_headers.iter().chain(&FORWARDED_HEADERS).map(|name| (name, 1));
     let mut out = String::new();
     for (name, skipped) in is_set.chain(CLEARED_HEADERS.iter().map(|name| (name, 0))) {
         let lines = list_spellings(name).into_iter().skip(skipped);

@@ -264,7 +264,7 @@ fn arguments_that_nginx_would_misread_are_refused() {
 
 #[test]
 fn every_snippet_clears_every_spelling_of_every_header_that_could_name_somebody() {
-    use super::client_headers::{CLEARED_HEADERS, IDENTITY_HEADERS, list_spellings};
+    use crate::gate::proxy::client_headers::{CLEARED_HEADERS, IDENTITY_HEADERS, list_spellings};
     let text = render_for("app.example.com");
     for name in IDENTITY_HEADERS.iter().chain(CLEARED_HEADERS) {
         for spelling in list_spellings(name).iter().skip(usize::from(IDENTITY_HEADERS.contains(name))) {

@@ -1,11 +1,12 @@
-//! Answers one access check: from the headers of the request, and the session if there is one, to a
-//! response. The session itself is looked up by the caller.
+//! Answers one access check: from a proxy's question, and the session if there is one, to a response
+//! in the form that this proxy understands. The session itself is looked up by the caller.
+
+pub(super) mod respond;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::request::Parts;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -14,13 +15,15 @@ use crate::base::host::{Hosts, Origin};
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::config::GroupFormat;
 use crate::http::client_ip::{Peer, TrustedProxies};
+use crate::session::identity::IdentityHeaders;
 use crate::session::{SessionError, SignedInSession};
 
 use super::code_removal::{CodePaths, remove_code};
 use super::metrics::GateMetrics;
-use super::request::{CheckRefusal, OriginCache, OriginalRequest, encode_non_utf8};
-use super::respond;
+use super::proxy::ProxyProtocol;
+use super::request::{CheckRefusal, OriginCache, OriginalRequest};
 use super::rules::{AccessRequest, AccessRules, Decision, ResolvedRules, decide_access};
+use respond::{AllowedCheck, CheckResponse, StoppedCheck};
 
 /// The shortest time between two log entries of one kind of warning.
 const WARNING_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
@@ -37,6 +40,7 @@ pub struct Denial {
     pub userid: UserId,
     /// The URL of the denied request, without its query.
     pub url: String,
+    /// Empty if the proxy did not tell.
     pub method: String,
     /// The rule that decided: its number (the first rule is 1) and its text.
     pub rule: Option<(usize, String)>,
@@ -75,6 +79,15 @@ pub struct FirstMatch {
     pub userid: UserId,
     /// The person that the userid means from now on.
     pub person: PersonId,
+}
+
+/// A check as a proxy sent it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReceivedCheck<'c> {
+    pub(super) proxy: &'c ProxyProtocol,
+    /// The other end of the connection; a check without one is refused.
+    pub(super) peer: Option<Peer>,
+    pub(super) parts: &'c Parts,
 }
 
 /// The parts of the gate that need no session.
@@ -116,27 +129,28 @@ impl Checker {
         &self.rules
     }
 
-    /// Reads the original request of an nginx `auth_request`. A request without a known peer is
-    /// refused.
-    pub(super) fn nginx_request<'h>(
+    /// Reads the original request. Only a trusted proxy is believed.
+    ///
+    /// # Errors
+    /// [`CheckRefusal`].
+    pub(super) fn read_original<'c>(
         &self,
-        peer: Option<Peer>,
-        headers: &'h HeaderMap,
-    ) -> Result<OriginalRequest<'h>, CheckRefusal> {
-        if !peer.is_some_and(|peer| self.trusted.trusts(peer)) {
+        check: ReceivedCheck<'c>,
+    ) -> Result<OriginalRequest<'c>, CheckRefusal> {
+        if !check.peer.is_some_and(|peer| self.trusted.trusts(peer)) {
             return Err(CheckRefusal::UntrustedProxy);
         }
-        self.origins.nginx_request(headers)
+        (check.proxy.read_original)(&self.origins, check.parts)
     }
 
-    /// Builds the 403 for a request that no rule is asked about. Counts it, and logs it now and
+    /// Builds the answer to a check that no rule is asked about. Counts it, and logs it now and
     /// then.
-    pub(super) fn refuse(&self, refusal: CheckRefusal, peer: Option<Peer>, headers: &HeaderMap) -> Response {
-        match refusal {
+    pub(super) fn refuse(&self, check: ReceivedCheck<'_>, refusal: CheckRefusal) -> CheckResponse {
+        match &refusal {
             CheckRefusal::UntrustedProxy => {
                 self.metrics.untrusted_proxy.inc();
                 if let Some(unlogged) = self.untrusted_warnings.due(self.clock.now()) {
-                    let peer = match peer {
+                    let peer = match check.peer {
                         Some(Peer::Ip(ip)) => ip.to_string(),
                         Some(Peer::Unix) | None => "an unknown peer".to_owned(),
                     };
@@ -147,10 +161,9 @@ impl Checker {
                     );
                 }
             }
-            CheckRefusal::UnknownHost => {
+            CheckRefusal::UnknownHost { host } => {
                 self.metrics.unknown_host.inc();
                 if let Some(unlogged) = self.unknown_host_warnings.due(self.clock.now()) {
-                    let host = requested_host(headers);
                     tracing::warn!(
                         host = ?host,
                         unlogged,
@@ -163,28 +176,31 @@ impl Checker {
                 self.metrics.malformed.inc();
             }
         }
-        respond::build_problem(StatusCode::FORBIDDEN, refusal.code())
+        (check.proxy.stop)(&StoppedCheck::Refused(refusal)).into_response()
     }
 
     /// Builds the answer to a check once the session is known. `assertion` is called only if an
     /// assertion is sent.
     pub(super) fn answer(
         &self,
-        peer: Option<Peer>,
-        headers: &HeaderMap,
+        check: ReceivedCheck<'_>,
         original: &OriginalRequest<'_>,
         session: Result<&SignedInSession, SessionError>,
         resolved: &ResolvedRules,
         assertion: impl FnOnce(&SignedInSession, &Origin) -> Option<String>,
-    ) -> Response {
-        let hosts = self.origins.hosts();
+    ) -> CheckResponse {
+        let (hosts, headers) = (self.origins.hosts(), &check.parts.headers);
+        let allow = |identity: Option<&IdentityHeaders>, assertion: Option<&str>| {
+            (check.proxy.allow)(&AllowedCheck::new(identity, assertion, headers))
+        };
+        let stop = |stopped| (check.proxy.stop)(&stopped).into_response();
         // This comes before the decision: even an allowed request must not carry a WeCom code to
         // the application.
         if let Some(clean) = remove_code(&original.origin, hosts.public(), &original.target, &self.code_paths)
         {
             self.metrics.sign_in.inc();
             let clean = OriginalRequest { target: clean.into(), ..original.clone() };
-            return respond::require_sign_in("gate.unauthenticated", &clean, headers, hosts);
+            return stop(StoppedCheck::sign_in("gate.unauthenticated", &clean, headers, hosts));
         }
         let session = match session {
             Ok(session) => Some(session),
@@ -192,17 +208,14 @@ impl Checker {
             // passes.
             Err(SessionError::Unavailable) => {
                 self.metrics.unavailable.inc();
-                return respond::require_sign_in("store.unavailable", original, headers, hosts);
+                return stop(StoppedCheck::sign_in("store.unavailable", original, headers, hosts));
             }
             Err(
                 SessionError::Absent | SessionError::Duplicate | SessionError::Invalid | SessionError::Ended,
             ) => None,
         };
-        let request = AccessRequest {
-            origin: &original.origin,
-            target: &original.target,
-            method: Some(original.method),
-        };
+        let request =
+            AccessRequest { origin: &original.origin, target: &original.target, method: original.method };
         let person = session.map(|s| &*s.person);
         match decide_access(resolved, &request, person) {
             Decision::Allow { grant, is_first_match, .. } => {
@@ -216,7 +229,7 @@ impl Checker {
                 let signed = self
                     .assertion
                     .then(|| session.and_then(|s| assertion(s, &original.origin)).unwrap_or_default());
-                let Some(person) = person else { return respond::allow_request(None, signed.as_deref()) };
+                let Some(person) = person else { return allow(None, signed.as_deref()) };
                 let chart = resolved.chart();
                 // The headers are built once for each chart and setting, and kept beside the
                 // person.
@@ -227,12 +240,12 @@ impl Checker {
                     )
                 };
                 person.identity.get_or_make(chart, self.groups, identity, |identity| {
-                    respond::allow_request(Some(identity), signed.as_deref())
+                    allow(Some(identity), signed.as_deref())
                 })
             }
             Decision::SignIn { .. } => {
                 self.metrics.sign_in.inc();
-                respond::require_sign_in("gate.unauthenticated", original, headers, hosts)
+                stop(StoppedCheck::sign_in("gate.unauthenticated", original, headers, hosts))
             }
             Decision::Deny { rule, reason } => {
                 self.metrics.denied.inc();
@@ -243,13 +256,13 @@ impl Checker {
                         person: session.person.id.clone(),
                         userid: session.person.userid.clone(),
                         url: build_audit_url(original),
-                        method: original.method.to_owned(),
+                        method: original.method.unwrap_or_default().to_owned(),
                         rule: rule.map(|r| (r.number(), r.to_string())),
                         reason: reason.to_string(),
-                        client: peer.and_then(|peer| self.trusted.client(peer, headers)),
+                        client: check.peer.and_then(|peer| self.trusted.client(peer, headers)),
                     });
                 }
-                respond::deny_request(session.is_some(), original, headers, hosts)
+                stop(StoppedCheck::denied(session.is_some(), original, headers, hosts))
             }
         }
     }
@@ -260,12 +273,6 @@ impl Checker {
             self.metrics.audit_dropped.inc();
         }
     }
-}
-
-/// Returns the authority of the requested URL, for the log.
-fn requested_host(headers: &HeaderMap) -> String {
-    let url = headers.get("x-original-url").map(|v| encode_non_utf8(v.as_bytes())).unwrap_or_default();
-    url.split('/').nth(2).unwrap_or_default().to_owned()
 }
 
 /// Returns the URL without its query, which may hold what no audit row should.

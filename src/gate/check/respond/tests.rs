@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::host::{AllowedHost, Origin, Scheme};
 use crate::base::id::{PersonId, UserId};
+use crate::gate::proxy::{NGINX, PROXIES, ProxyProtocol};
 use crate::session::identity::IdentityCache;
 
 fn hosts() -> Hosts {
@@ -36,10 +37,22 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 fn original<'a>(target: &'a str, method: &'a str) -> OriginalRequest<'a> {
     let origin = Origin::from_authority(Scheme::Https, "app.example.com:8443").unwrap();
-    OriginalRequest { origin: Arc::new(origin), target: target.into(), method }
+    OriginalRequest { origin: Arc::new(origin), target: target.into(), method: Some(method) }
 }
 
-fn text<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
+fn allow(identity: Option<&IdentityHeaders>, assertion: Option<&str>) -> CheckResponse {
+    (NGINX.allow)(&AllowedCheck::new(identity, assertion, &HeaderMap::new()))
+}
+
+fn stop(proxy: &ProxyProtocol, stopped: &StoppedCheck) -> CheckResponse {
+    (proxy.stop)(stopped).into_response()
+}
+
+fn require_sign_in(original: &OriginalRequest<'_>, headers: &HeaderMap) -> CheckResponse {
+    stop(&NGINX, &StoppedCheck::sign_in("gate.unauthenticated", original, headers, &hosts()))
+}
+
+fn text<'r>(response: &'r CheckResponse, name: &str) -> Option<&'r str> {
     response.headers().get(name).map(|v| v.to_str().unwrap())
 }
 
@@ -47,8 +60,7 @@ const NAVIGATION: (&str, &str) = ("sec-fetch-mode", "navigate");
 
 fn location(target: &str, method: &str, more: &[(&'static str, &str)]) -> Option<String> {
     let all: Vec<_> = [NAVIGATION].iter().chain(more).copied().collect();
-    let response =
-        require_sign_in("gate.unauthenticated", &original(target, method), &headers(&all), &hosts());
+    let response = require_sign_in(&original(target, method), &headers(&all));
     assert_eq!(response.status(), 401);
     text(&response, "location").map(str::to_owned)
 }
@@ -57,13 +69,13 @@ fn location(target: &str, method: &str, more: &[(&'static str, &str)]) -> Option
 fn case_6_every_200_has_every_identity_header() {
     let zhang = person("zhangsan", "张三", "z@example.com");
     for who in [None, Some(build_identity(&zhang, ""))] {
-        let response = allow_request(who.as_ref(), Some("a.b.c"));
+        let response = allow(who.as_ref(), Some("a.b.c"));
         assert_eq!(response.status(), 200);
         for name in ["remote-user", "remote-name", "remote-email", "remote-groups", "gongpai-assertion"] {
             assert_eq!(response.headers().get_all(name).iter().count(), 1, "{name}");
         }
     }
-    let response = allow_request(Some(&build_identity(&zhang, "x")), None);
+    let response = allow(Some(&build_identity(&zhang, "x")), None);
     assert_eq!(text(&response, "remote-user"), Some("zhangsan"));
     assert_eq!(text(&response, "remote-name"), Some("%E5%BC%A0%E4%B8%89"));
     assert_eq!(text(&response, "remote-email"), Some("z@example.com"));
@@ -73,12 +85,11 @@ fn case_6_every_200_has_every_identity_header() {
 
 #[test]
 fn case_23_no_name_can_break_a_header() {
-    let response =
-        allow_request(Some(&build_identity(&person("a\r\nRemote-User: b", "x\0\r\n", "é@x"), "")), None);
+    let response = allow(Some(&build_identity(&person("a\r\nRemote-User: b", "x\0\r\n", "é@x"), "")), None);
     assert_eq!(text(&response, "remote-user"), Some("a%0D%0ARemote-User%3A%20b"));
     assert_eq!(text(&response, "remote-name"), Some("x%00%0D%0A"));
     assert_eq!(text(&response, "remote-email"), Some("%C3%A9%40x"));
-    let response = allow_request(Some(&build_identity(&person("li%2esi", "", ""), "")), None);
+    let response = allow(Some(&build_identity(&person("li%2esi", "", ""), "")), None);
     assert_eq!(text(&response, "remote-user"), Some("li%252esi"), "decoding must give the userid back");
     for (userid, sent) in [
         ("a+b", "a+b"),
@@ -87,7 +98,7 @@ fn case_23_no_name_can_break_a_header() {
         ("张三", "%E5%BC%A0%E4%B8%89"),
         ("a,root", "a%2Croot"),
     ] {
-        let response = allow_request(Some(&build_identity(&person(userid, "", ""), "")), None);
+        let response = allow(Some(&build_identity(&person(userid, "", ""), "")), None);
         assert_eq!(text(&response, "remote-user"), Some(sent));
     }
 }
@@ -189,7 +200,8 @@ fn a_post_comes_back_to_the_page_it_was_sent_from_if_that_is_ours() {
 
 #[test]
 fn only_a_navigation_gets_a_location() {
-    let navigation = |pairs: &[(&'static str, &str)], method: &str| is_navigation(&headers(pairs), method);
+    let navigation =
+        |pairs: &[(&'static str, &str)], method: &str| is_navigation(&headers(pairs), Some(method));
     let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
     assert!(navigation(&[NAVIGATION], "GET"));
     assert!(navigation(&[NAVIGATION], "POST"));
@@ -201,14 +213,14 @@ fn only_a_navigation_gets_a_location() {
     assert!(!navigation(&[html, ("sec-fetch-mode", "websocket")], "GET"));
     assert!(!navigation(&[("accept", "application/json")], "GET"));
     assert!(!navigation(&[], "GET"));
-    let response =
-        require_sign_in("gate.unauthenticated", &original("/api", "GET"), &HeaderMap::new(), &hosts());
+    let response = require_sign_in(&original("/api", "GET"), &HeaderMap::new());
     assert_eq!(text(&response, "location"), None);
 }
 
 #[test]
 fn a_denied_navigation_of_somebody_known_is_shown_the_page_that_says_why() {
-    let deny = |explain| deny_request(explain, &original("/a?b", "GET"), &headers(&[NAVIGATION]), &hosts());
+    let (asked, navigation) = (original("/a?b", "GET"), headers(&[NAVIGATION]));
+    let deny = |explain| stop(&NGINX, &StoppedCheck::denied(explain, &asked, &navigation, &hosts()));
     let shown = deny(true);
     assert_eq!(shown.status(), 403);
     assert_eq!(
@@ -220,17 +232,35 @@ fn a_denied_navigation_of_somebody_known_is_shown_the_page_that_says_why() {
 }
 
 #[test]
-fn case_40_no_answer_sets_a_cookie_or_may_be_stored() {
-    let original = original("/", "GET");
-    let navigation = headers(&[NAVIGATION]);
-    for response in [
-        allow_request(None, None),
-        require_sign_in("gate.unauthenticated", &original, &navigation, &hosts()),
-        deny_request(true, &original, &navigation, &hosts()),
-        build_problem(StatusCode::FORBIDDEN, "gate.unknown_host"),
-    ] {
-        assert_eq!(text(&response, "set-cookie"), None);
-        assert_eq!(text(&response, "cache-control"), Some("no-store"));
+fn cases_6_and_40_every_proxys_2xx_has_every_identity_header_and_no_answer_sets_a_cookie_or_may_be_stored() {
+    let (original, navigation) = (original("/", "GET"), headers(&[NAVIGATION]));
+    let someone = build_identity(&person("zhangsan", "张三", "z@example.com"), "");
+    for proxy in PROXIES {
+        let allow = |identity| (proxy.allow)(&AllowedCheck::new(identity, Some("a.b.c"), &navigation));
+        let allowed = [allow(None), allow(Some(&someone))];
+        for response in &allowed {
+            assert!(response.status().is_success(), "{}", proxy.name);
+            for name in proxy.identity_headers {
+                assert_eq!(response.headers().get_all(*name).iter().count(), 1, "{}: {name}", proxy.name);
+            }
+        }
+        let stopped = [
+            StoppedCheck::sign_in("gate.unauthenticated", &original, &navigation, &hosts()),
+            StoppedCheck::denied(true, &original, &navigation, &hosts()),
+            StoppedCheck::Refused(CheckRefusal::Malformed),
+            StoppedCheck::Refused(CheckRefusal::UntrustedProxy),
+        ];
+        let stopped = stopped.map(|stopped| stop(proxy, &stopped));
+        for response in &stopped {
+            assert!(!response.status().is_success(), "{}", proxy.name);
+            for name in proxy.identity_headers {
+                assert_eq!(text(response, &name.to_ascii_lowercase()), None, "{}", proxy.name);
+            }
+        }
+        for response in allowed.iter().chain(&stopped) {
+            assert_eq!(text(response, "set-cookie"), None, "{}", proxy.name);
+            assert_eq!(text(response, "cache-control"), Some("no-store"), "{}", proxy.name);
+        }
     }
 }
 
@@ -242,7 +272,7 @@ proptest! {
         if let Ok(referer) = HeaderValue::from_str(&referer) {
             all.insert(REFERER, referer);
         }
-        let response = require_sign_in("gate.unauthenticated", &original(&target, method), &all, &hosts());
+        let response = require_sign_in(&original(&target, method), &all);
         let location = text(&response, "location").unwrap();
         let rd = location.strip_prefix("https://app.example.com:8443/_gongpai/login?rd=").unwrap();
         prop_assert!(urlencoding::decode(rd).unwrap().starts_with("https://app.example.com:8443/"));

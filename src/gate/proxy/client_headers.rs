@@ -5,15 +5,15 @@
 //! every documented name.
 
 /// The identity headers that the snippet sets from the gate's answer.
-pub(super) const IDENTITY_HEADERS: [&str; 5] =
+pub const IDENTITY_HEADERS: [&str; 5] =
     ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Gongpai-Assertion"];
 
 /// Other headers that the snippet sets itself.
-pub(super) const REQUEST_HEADERS: [&str; 5] =
+pub const FORWARDED_HEADERS: [&str; 5] =
     ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP"];
 
 /// Headers that have no meaning behind our gate; the snippet removes them.
-pub(super) const CLEARED_HEADERS: &[&str] = &[
+pub const CLEARED_HEADERS: &[&str] = &[
     "Gongpai-Denied",
     "Gongpai-Authorization",
     "Gongpai-Cookie",
@@ -168,7 +168,7 @@ pub(super) const CLEARED_HEADERS: &[&str] = &[
 
 /// Returns `name` with each hyphen kept or replaced by an underscore, in every combination. The
 /// name itself comes first.
-pub(super) fn list_spellings(name: &str) -> Vec<String> {
+pub fn list_spellings(name: &str) -> Vec<String> {
     let mut spellings = vec![String::new()];
     for c in name.chars() {
         if c == '-' {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn every_name_stands_in_the_list_once() {
-        let all = || IDENTITY_HEADERS.iter().chain(&REQUEST_HEADERS).chain(CLEARED_HEADERS);
+        let all = || IDENTITY_HEADERS.iter().chain(&FORWARDED_HEADERS).chain(CLEARED_HEADERS);
         let distinct: BTreeSet<_> = all().map(|name| name.to_ascii_lowercase()).collect();
         assert_eq!(distinct.len(), all().count());
     }
