@@ -5,9 +5,6 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
-
 use super::language::BilingualText;
 use super::words::{Code, labels};
 use crate::base::clock::Timestamp;
@@ -63,27 +60,6 @@ impl Failure {
             retry_after: None,
             cause: None,
         }
-    }
-
-    /// Whether the caller is a program, which gets a problem document and not a page: a fetch or
-    /// XHR by its Sec-Fetch-Mode or X-Requested-With, or an Accept that names JSON and not HTML.
-    pub fn wants_json(headers: &HeaderMap) -> bool {
-        if let Some(mode) = headers.get("sec-fetch-mode") {
-            // Browsers send this header with every request, so it decides alone.
-            return mode != "navigate";
-        }
-        if headers.contains_key("x-requested-with") {
-            return true;
-        }
-        let accepts = |kind: &[u8]| {
-            headers
-                .get_all(ACCEPT)
-                .iter()
-                .flat_map(|h| h.as_bytes().split(|b| *b == b','))
-                .filter_map(|range| range.split(|b| *b == b';').next())
-                .any(|range| range.trim_ascii().eq_ignore_ascii_case(kind))
-        };
-        (accepts(b"application/json") || accepts(b"application/problem+json")) && !accepts(b"text/html")
     }
 
     /// Makes the failure of a target that no browser is sent to, with the reason.
@@ -145,26 +121,6 @@ impl FailureReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn wants_json(pairs: &[(&'static str, &'static str)]) -> bool {
-        let headers = pairs
-            .iter()
-            .map(|(n, v)| (axum::http::HeaderName::from_static(n), axum::http::HeaderValue::from_static(v)))
-            .collect();
-        Failure::wants_json(&headers)
-    }
-
-    #[test]
-    fn navigations_get_pages_and_programs_get_json() {
-        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-        assert!(!wants_json(&[("sec-fetch-mode", "navigate"), ("accept", browser)]));
-        assert!(wants_json(&[("sec-fetch-mode", "cors"), ("accept", "*/*")]));
-        assert!(wants_json(&[("sec-fetch-mode", "no-cors"), ("accept", "text/html")]));
-        assert!(wants_json(&[("x-requested-with", "XMLHttpRequest"), ("accept", browser)]));
-        assert!(wants_json(&[("accept", "Application/JSON; charset=utf-8")]));
-        assert!(!wants_json(&[("accept", "text/html, application/json;q=0.5")]));
-        assert!(!wants_json(&[]));
-    }
 
     #[test]
     fn a_report_names_every_cause() {

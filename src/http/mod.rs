@@ -7,7 +7,8 @@
 //! | [`redirect`](mod@redirect) | sending a browser on |
 //! | [`cookie`] | reading and writing cookies |
 //! | [`language`], [`words`] | every text people read, in both languages, and the table of codes |
-//! | [`failure`] | what went wrong, and whether a page or JSON says it |
+//! | [`audience`] | whether a person or a program looks at an answer |
+//! | [`failure`] | what went wrong |
 //! | [`page`] | the pages people see |
 //! | [`problem`] | the same failure for programs (RFC 9457) |
 //! | [`assets`], `asset_files` | style sheet, icon and logo |
@@ -18,6 +19,7 @@
 
 mod asset_files;
 pub(crate) mod assets;
+pub(crate) mod audience;
 pub(crate) mod browser;
 pub(crate) mod browser_request;
 pub(crate) mod client_ip;

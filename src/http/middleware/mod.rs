@@ -32,6 +32,7 @@ use tracing::Instrument as _;
 pub(crate) use super::request_id::RequestId;
 
 use self::log::LogLine;
+use super::audience::Audience;
 use super::client_ip::{Peer, TrustedProxies};
 use super::failure::{Failure, FailureReport};
 use super::page::{PageContext, PageRenderer};
@@ -258,7 +259,7 @@ impl MiddlewareState {
         let is_api = request.uri().path().starts_with("/api/");
         FailureResponder {
             view: PageContext::from_headers(headers, id, parts.clock.now(), parts.time_zone),
-            wants_json: is_api || Failure::wants_json(headers),
+            wants_json: is_api || Audience::from_headers(headers, None) == Audience::Program,
             is_api,
         }
     }

@@ -8,6 +8,7 @@ use super::policy::ContentSecurityPolicy;
 use super::{
     PageContext, PageFrame, PageLink, PageRenderer, build_button, build_response, clean_and_order, text,
 };
+use crate::http::audience::Audience;
 use crate::http::failure::Failure;
 use crate::http::language::{BilingualText, OrderedText};
 use crate::http::problem::{Problem, put_retry_after};
@@ -60,10 +61,12 @@ impl PageRenderer {
         response
     }
 
-    /// Renders the page of `failure`, or for a program ([`Failure::wants_json`]) the problem
-    /// document with the same content.
+    /// Renders the page of `failure`, or for a program the problem document with the same content.
     pub fn answer(&self, view: &PageContext, failure: &Failure, headers: &HeaderMap) -> Response {
-        if Failure::wants_json(headers) { Self::problem(view, failure) } else { self.failure(view, failure) }
+        match Audience::from_headers(headers, None) {
+            Audience::Program => Self::problem(view, failure),
+            Audience::Person | Audience::Unknown => self.failure(view, failure),
+        }
     }
 
     /// Makes the problem document of `failure`, which says no more than its page.

@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 
 use axum::body::Bytes;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, REFERER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::base::host::Hosts;
 use crate::base::url::{ReturnTo, percent_encode};
 use crate::config::GroupFormat;
 use crate::directory::chart::Chart;
+use crate::http::audience::{Audience, is_safe_method};
 use crate::session::SessionPerson;
 use crate::session::identity::IdentityHeaders;
 use crate::session::token;
@@ -24,8 +25,6 @@ const REMOTE_NAME: HeaderName = HeaderName::from_static("remote-name");
 const REMOTE_EMAIL: HeaderName = HeaderName::from_static("remote-email");
 const REMOTE_GROUPS: HeaderName = HeaderName::from_static("remote-groups");
 const GONGPAI_ASSERTION: HeaderName = HeaderName::from_static("gongpai-assertion");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const EMPTY_VALUE: HeaderValue = HeaderValue::from_static("");
@@ -228,22 +227,9 @@ fn join_groups<'g>(encoded: impl Iterator<Item = &'g str>) -> String {
     text
 }
 
-/// Returns whether a person sees the answer: `Sec-Fetch-Mode: navigate`. From browsers that do not
-/// send that header (old web views, http) it is a GET or HEAD that accepts text/html and is not an
-/// `XMLHttpRequest`.
-pub(crate) fn is_navigation(headers: &HeaderMap, method: Option<&str>) -> bool {
-    if let Some(mode) = headers.get(SEC_FETCH_MODE) {
-        return mode.as_bytes().eq_ignore_ascii_case(b"navigate");
-    }
-    let html = b"text/html";
-    let accepts = |v: &HeaderValue| v.as_bytes().windows(html.len()).any(|w| w.eq_ignore_ascii_case(html));
-    method.is_none_or(is_safe_method)
-        && headers.get_all(ACCEPT).iter().any(accepts)
-        && !headers.contains_key(X_REQUESTED_WITH)
-}
-
-fn is_safe_method(method: &str) -> bool {
-    method == "GET" || method == "HEAD"
+/// Whether a person sees the answer to the request.
+fn is_navigation(headers: &HeaderMap, method: Option<&str>) -> bool {
+    Audience::from_headers(headers, method) == Audience::Person
 }
 
 /// Builds `ORIGIN/_gongpai/PAGE?rd=…` on the application's own host. If it gets too long, first the
