@@ -141,7 +141,9 @@ pub mod manual {
     }
 }
 pub mod message {
-    pub use crate::message::{DeliveryCounts, MessageKind, MessageStatus, MessageTargets, Messages};
+    pub use crate::message::{
+        DeliveryCounts, MessageKind, MessageStatus, MessageTargets, Messages, Step, Worker,
+    };
     pub mod accept {
         pub use crate::message::accept::Sender;
     }

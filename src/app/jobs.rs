@@ -1,5 +1,6 @@
 //! The background jobs. Each step of a job is one function of the room that it belongs to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use crate::directory;
 use crate::directory::bindings::BindingMatch;
 use crate::gate::{Denial, FirstMatch};
 use crate::keys;
-use crate::message::{self, Messages};
+use crate::message::{self, Messages, Worker};
 use crate::replica::RefreshError;
 use crate::session;
 use crate::sso::{self, Sso};
@@ -93,7 +94,8 @@ pub(crate) fn start_jobs(
     let sync = app.sync.clone();
     supervisor.run("sync", |stop| async move { sync.work_until(stop).await });
     let (messages, replica) = (app.messages.clone(), app.replica.clone());
-    supervisor.run("messages", |stop| async move { messages.work_until(replica, stop).await });
+    supervisor
+        .run("messages", |stop| Worker::new(messages, move || Arc::clone(&replica.chart()), stop).run());
     let app_for_counts = App::clone(&app);
     supervisor.repeat("count-refusals", REFUSAL_COUNT_INTERVAL, move || {
         let app = app_for_counts.clone();

@@ -60,6 +60,7 @@ use crate::db::Db;
 use crate::wecom;
 
 pub use self::deliver::DeliveryCounts;
+pub use self::deliver::worker::{Step, Worker};
 pub(crate) use self::metrics::MessageMetrics;
 
 /// The settings of messages.

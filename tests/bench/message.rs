@@ -29,7 +29,8 @@ use gongpai::testing::app::App;
 use gongpai::testing::base::clock::Clock;
 use gongpai::testing::base::secret::{random_token, sha256_hex};
 use gongpai::testing::config::{Config, ConfigSources};
-use gongpai::testing::message::Messages;
+use gongpai::testing::db::Db;
+use gongpai::testing::message::{Messages, Worker};
 use gongpai::testing::supervisor::Supervisor;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -181,6 +182,11 @@ impl BenchClient {
     }
 }
 
+async fn count_unfinished(db: &Db) -> Result<i64> {
+    let unfinished = "SELECT COUNT(*) FROM messages WHERE finished_at IS NULL";
+    Ok(sqlx::query_scalar(unfinished).fetch_one(db.pool()).await?)
+}
+
 /// 10 000 messages of one text from 64 producers, delivered while they are posted.
 async fn singles(app: &App, post: &BenchClient, wecom: &Simulator) -> Result<()> {
     // What was accepted before is not measured.
@@ -189,11 +195,13 @@ async fn singles(app: &App, post: &BenchClient, wecom: &Simulator) -> Result<()>
     sqlx::query(old).execute(&mut *tx).await?;
     tx.commit().await?;
     let (messages, replica) = (app.messages.clone(), app.replica.clone());
-    while messages.deliver_due(&replica.chart()).await?.expired > 0 {}
-    wecom.forget_requests();
     let mut supervisor = Supervisor::new();
-    let worker = messages.clone();
-    supervisor.run("messages", |stop| async move { worker.work_until(replica, stop).await });
+    supervisor
+        .run("messages", |stop| Worker::new(messages, move || Arc::clone(&replica.chart()), stop).run());
+    while count_unfinished(&app.db).await? > 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    wecom.forget_requests();
     let began = Instant::now();
     let next = Arc::new(AtomicUsize::new(0));
     let mut all = JoinSet::new();

@@ -509,12 +509,11 @@ async fn two_replicas_never_make_the_same_call() {
     let messages: Vec<_> = members(300).iter().map(|user| text_message(user, &[user])).collect();
     replica.put_all(&messages).await;
     replica.advance(LINGER);
-    let chart = replica.chart().await;
     // A replica that finds all places taken has nothing to do for the moment, and comes back.
     let until_all_are_sent = async |messages: &Messages| {
         let mut sent = 0;
         while read_messages(&replica.db).await.iter().any(|message| message.finished_at.is_none()) {
-            sent += messages.deliver_due(&chart).await.unwrap().sent;
+            sent += replica.deliver_by(messages).await.sent;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         sent
@@ -533,10 +532,9 @@ async fn a_call_of_a_process_that_died_is_taken_over_when_its_lease_is_over() {
     let id = replica.put(&text_message("一次", &["zhangsan"])).await;
     replica.site.wecom.fail_next("message/send", InjectedFault::Hang.having_acted());
     replica.advance(LINGER);
-    let chart = replica.chart().await;
     // Dropped while it waits for WeCom, as if the process were killed.
     {
-        let delivering = replica.messages.deliver_due(&chart);
+        let delivering = replica.deliver();
         tokio::pin!(delivering);
         let made = eventually("the call is being made", async || (replica.calls() == 1).then_some(()));
         tokio::select! {
@@ -549,14 +547,14 @@ async fn a_call_of_a_process_that_died_is_taken_over_when_its_lease_is_over() {
     assert_eq!(replica.inbox("zhangsan"), ["一次"], "WeCom has acted");
     let other = replica.second_replica().await;
     replica.advance(29 * SECOND);
-    other.deliver_due(&chart).await.unwrap();
+    replica.deliver_by(&other).await;
     assert_eq!(
         (replica.calls(), replica.status(&id).await.as_str()),
         (1, "accepted"),
         "the lease still runs"
     );
     replica.advance(2 * SECOND);
-    other.deliver_due(&chart).await.unwrap();
+    replica.deliver_by(&other).await;
     assert_eq!((replica.calls(), replica.status(&id).await.as_str()), (2, "sent"));
     assert_eq!(replica.inbox("zhangsan"), ["一次"]);
     let requests = replica.site.wecom.requests().into_iter().filter(|request| request.api == "message/send");
@@ -665,11 +663,9 @@ async fn with_sending_switched_off_rows_stay_as_they_are() {
 #[tokio::test]
 async fn the_worker_delivers_by_itself_and_finishes_what_is_under_way_when_it_is_asked_to_stop() {
     let replica = MessageReplica::new().await;
-    let known = replica.known_chart().await;
     let stop = CancellationToken::new();
     let mut worker = JoinSet::new();
-    let (messages, stopped) = (replica.messages.clone(), stop.clone());
-    worker.spawn(async move { messages.work_until(known, stopped).await });
+    worker.spawn(replica.worker(&replica.messages, &stop).await.run());
     let first = replica.put(&text_message("一", &["zhangsan"]).unique()).await;
     eventually("the first message is sent", async || (replica.status(&first).await == "sent").then_some(()))
         .await;
@@ -689,10 +685,9 @@ async fn the_worker_delivers_by_itself_and_finishes_what_is_under_way_when_it_is
 #[tokio::test]
 async fn a_slow_call_holds_nobody_up() {
     let replica = MessageReplica::new().await;
-    let (known, stop) = (replica.known_chart().await, CancellationToken::new());
+    let stop = CancellationToken::new();
     let mut worker = JoinSet::new();
-    let (messages, stopped) = (replica.messages.clone(), stop.clone());
-    worker.spawn(async move { messages.work_until(known, stopped).await });
+    worker.spawn(replica.worker(&replica.messages, &stop).await.run());
     replica.site.wecom.fail_next("message/send", InjectedFault::Slow(4 * SECOND));
     let slow = replica.put(&text_message("慢", &["zhangsan"]).unique()).await;
     eventually("the slow call is being made", async || (replica.calls() == 1).then_some(())).await;

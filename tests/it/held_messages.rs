@@ -85,7 +85,7 @@ async fn a_hold_is_probed_once_a_minute_at_first_and_once_in_ten_minutes_later_a
         let before = replica.calls();
         for _ in 0..minutes * 6 {
             replica.advance(10 * SECOND);
-            restarted.deliver_due(&replica.chart().await).await.unwrap();
+            replica.deliver_by(&restarted).await;
         }
         let probes = replica.calls() - before;
         assert!((least..=most).contains(&probes), "{minutes} minutes: {probes}");
@@ -197,9 +197,8 @@ async fn a_hold_lifted_in_one_process_is_lifted_in_all_and_running_ones_notice_w
     replica.site.wecom.clear_faults();
     let (command, stop, mut workers) =
         (replica.second_replica().await, CancellationToken::new(), JoinSet::new());
-    for worker in [replica.messages.clone(), replica.second_replica().await] {
-        let (known, stop) = (replica.known_chart().await, stop.clone());
-        workers.spawn(async move { worker.work_until(known, stop).await });
+    for messages in [replica.messages.clone(), replica.second_replica().await] {
+        workers.spawn(replica.worker(&messages, &stop).await.run());
     }
     command.resume(Requester::default()).await.unwrap();
     eventually("everything is sent", async || are_all_sent(&replica, &ids).await.then_some(())).await;

@@ -52,24 +52,23 @@ async fn deliver_with_late_yes(replica: &MessageReplica, meanwhile: impl AsyncFn
         .site
         .wecom
         .fail_next("message/send", InjectedFault::Slow(Duration::from_millis(2500)).having_acted());
-    let (other, chart) = (replica.second_replica().await, replica.chart().await);
-    let (delivered, ()) = tokio::join!(replica.messages.deliver_due(&chart), async {
+    let other = replica.second_replica().await;
+    let (delivered, ()) = tokio::join!(replica.deliver(), async {
         eventually("the call is being made", async || (replica.calls() == 1).then_some(())).await;
         replica.advance(31 * SECOND);
         meanwhile(other).await;
     });
-    assert_eq!(delivered.unwrap().sent, 1);
+    assert_eq!(delivered.sent, 1);
 }
 
 #[tokio::test]
 async fn wecoms_yes_counts_although_somebody_else_has_the_call_by_now() {
     let replica = MessageReplica::new().await;
     let id = replica.put(&unique("一次")).await;
-    let chart = replica.chart().await;
     deliver_with_late_yes(&replica, async |other: Messages| {
         // The call is taken over, and its own answer is lost before the first one comes.
         replica.site.wecom.fail_next("message/send", InjectedFault::Html502.having_acted());
-        other.deliver_due(&chart).await.unwrap();
+        replica.deliver_by(&other).await;
         assert_eq!((replica.calls(), replica.status(&id).await.as_str()), (2, "accepted"));
     })
     .await;
@@ -82,11 +81,10 @@ async fn wecoms_yes_counts_although_somebody_else_has_the_call_by_now() {
 async fn wecoms_yes_counts_although_the_other_holder_is_still_calling_who_finds_it_ended() {
     let replica = MessageReplica::new().await;
     let id = replica.put(&unique("一次")).await;
-    let chart = replica.chart().await;
     let other = replica.second_replica().await;
     deliver_with_late_yes(&replica, async |_| {
         replica.site.wecom.fail_next("message/send", InjectedFault::Slow(4 * SECOND));
-        let taken_over = other.deliver_due(&chart).await.unwrap();
+        let taken_over = replica.deliver_by(&other).await;
         assert_eq!((taken_over.calls, taken_over.sent), (0, 0), "it had ended");
     })
     .await;
@@ -99,10 +97,9 @@ async fn wecoms_yes_counts_although_the_call_was_given_up_meanwhile() {
     let replica = MessageReplica::new().await;
     let id = replica.put(&text_message("一次", &["zhangsan"])).await;
     replica.advance(LINGER);
-    let chart = replica.chart().await;
     deliver_with_late_yes(&replica, async |other: Messages| {
         replica.advance(2 * MINUTE);
-        assert_eq!(other.deliver_due(&chart).await.unwrap().unknown, 1);
+        assert_eq!(replica.deliver_by(&other).await.unknown, 1);
         assert_eq!(replica.status(&id).await, "unknown");
     })
     .await;

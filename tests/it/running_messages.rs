@@ -165,9 +165,8 @@ async fn check_after_the_last_lease(
     let replica = MessageReplica::on(ReplicaSite { wecom, database, clock }, "").await;
     replica.advance(Duration::from_secs(35));
     // Two workers compete for the leases that have run out.
-    let (other, chart) = (replica.second_replica().await, replica.chart().await);
-    let (_, taken_over) = tokio::join!(replica.deliver(), other.deliver_due(&chart));
-    taken_over.expect("the database answers");
+    let other = replica.second_replica().await;
+    tokio::join!(replica.deliver(), replica.deliver_by(&other));
     for userid in userids {
         let texts: Vec<String> = (0..MESSAGES_PER_MEMBER).map(|n| text(userid, n)).collect();
         assert_eq!(received(&replica.site.wecom, userid), texts, "{userid}");

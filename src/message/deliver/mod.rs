@@ -6,9 +6,9 @@
 //!
 //! | step | does |
 //! |---|---|
+//! | `expire` | ends messages that are no longer to be sent |
 //! | `expand` | writes one row for each recipient |
 //! | `plan` | groups recipients into calls, or postpones them |
-//! | `expire` | ends messages that are no longer to be sent, at most once a second |
 //! | `claim` | leases a call to this process |
 //! | `send` | sends its bytes to WeCom |
 //! | `verdict`, `settle` | decides what the answer means, and writes it |
@@ -16,7 +16,7 @@
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `worker` | the two loops that take these steps: one prepares calls, the other makes them |
+//! | `worker` | takes these steps, one round after the other |
 //! | `in_flight` | the calls that are being made at the same time |
 //! | `rate_limits` | WeCom's limits, and what we keep below them |
 //! | `backoff` | how long a call that failed waits for its next attempt |
@@ -32,14 +32,13 @@ pub(crate) mod recall;
 mod send;
 mod settle;
 mod verdict;
-mod worker;
+pub(crate) mod worker;
 
 use std::collections::HashSet;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::claim::{ClaimBatch, ClaimedCall, MAX_START_DELAY};
@@ -67,10 +66,6 @@ const ANSWER_LOST_REASON: &str =
 pub(super) struct DeliveryMemory {
     /// The name of this process in the calls that it leases.
     holder: Arc<str>,
-    /// Notified when calls were planned.
-    calls_planned: Notify,
-    /// Notified when a call was settled: the next messages of its recipients may be planned.
-    call_settled: Notify,
     /// A version of the chart, and the number of its accounts.
     accounts: Mutex<Option<(i64, i64)>>,
     /// Messages whose recipients cannot be written.
@@ -84,8 +79,6 @@ impl DeliveryMemory {
         let holder = format!("{} {}", std::process::id(), uuid_v7(clock.now()));
         Self {
             holder: holder.into(),
-            calls_planned: Notify::new(),
-            call_settled: Notify::new(),
             accounts: Mutex::new(None),
             stuck: expand::StuckMessages::default(),
             held_until: Mutex::new(None),
@@ -98,11 +91,6 @@ impl DeliveryMemory {
         let held_until = window.is_held(now).then_some(window.hold_until);
         let before = std::mem::replace(&mut *self.held_until.lock(), held_until);
         held_until.is_none() && before.is_some_and(|until| until > now)
-    }
-
-    /// Tells the worker's planning loop that recipients can be planned.
-    fn wake_planner(&self) {
-        self.call_settled.notify_one();
     }
 }
 
@@ -186,41 +174,6 @@ fn collect_tasks(
 }
 
 impl Messages {
-    /// Does everything that is due now, and what becomes due by that.
-    ///
-    /// It waits for WeCom's answers, but never for a later time.
-    ///
-    /// # Errors
-    /// If the database fails; what was done stays done, and the next call goes on.
-    pub async fn deliver_due(&self, chart: &Chart) -> sqlx::Result<DeliveryCounts> {
-        let mut all = DeliveryCounts::default();
-        if self.0.settings.unavailable.is_some() {
-            return Ok(all);
-        }
-        let stop = CancellationToken::new();
-        loop {
-            let mut round = self.prepare(chart).await?;
-            round += self.expire().await?;
-            let mut in_flight = InFlightCalls::new();
-            loop {
-                let (taken, ended) = self.take_calls_while_running(chart, &mut in_flight).await;
-                round += ended;
-                for task in taken? {
-                    self.start_task(task, &mut in_flight, &stop);
-                }
-                if in_flight.len() == 0 {
-                    break;
-                }
-                round += in_flight.next().await;
-            }
-            // A round that did nothing cannot have made anything due.
-            if round.is_empty() {
-                return Ok(all);
-            }
-            all += round;
-        }
-    }
-
     /// Reads the send window.
     ///
     /// If a hold was lifted by hand, this also ends the back-off of the token, because otherwise we
@@ -248,37 +201,17 @@ impl Messages {
         Ok(DeliveryCounts { messages, planned, turns, ..DeliveryCounts::default() })
     }
 
-    /// Claims calls and recalls, and returns what happened to the calls in flight meanwhile.
-    ///
-    /// Other calls continue while this query runs: one of them may hold the lock that it waits for.
-    async fn take_calls_while_running(
-        &self,
-        chart: &Chart,
-        in_flight: &mut InFlightCalls<DeliveryCounts>,
-    ) -> (sqlx::Result<Vec<CallTask>>, DeliveryCounts) {
-        let ids = in_flight.ids();
-        let mut ended = DeliveryCounts::default();
-        let taking = self.take_calls(chart, MAX_PARALLEL_CALLS.saturating_sub(ids.len()), &ids);
-        tokio::pin!(taking);
-        loop {
-            tokio::select! {
-                taken = &mut taking => return (taken, ended),
-                one = in_flight.next() => ended += one,
-            }
-        }
-    }
-
     /// Claims calls and recalls. Recalls come first, so that they do not wait behind many messages.
     async fn take_calls(
         &self,
         chart: &Chart,
         free: usize,
-        in_flight: &HashSet<CallId>,
+        in_flight: HashSet<CallId>,
     ) -> sqlx::Result<Vec<CallTask>> {
         // Half of the places stay free for messages, so that these do not wait behind many recalls.
-        let recalls = self.claim_recalls(free.div_ceil(2), in_flight).await?;
+        let recalls = self.claim_recalls(free.div_ceil(2), &in_flight).await?;
         let left = free.saturating_sub(recalls.len());
-        collect_tasks(recalls, self.claim(chart, left, in_flight).await)
+        collect_tasks(recalls, self.claim(chart, left, &in_flight).await)
     }
 
     fn start_task(

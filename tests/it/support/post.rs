@@ -1,9 +1,10 @@
 //! A replica that only handles messages. Nothing is delivered by itself: the test decides when.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gongpai::testing::app::{message_settings, open_database, replica_settings, wecom_settings};
-use gongpai::testing::base::clock::Timestamp;
+use gongpai::testing::app::{message_settings, open_database, wecom_settings};
+use gongpai::testing::base::clock::{Clock, Timestamp};
 use gongpai::testing::base::id::{ClientId, CorpId, MessageId, PersonId, TagId, UnitId, UserId};
 use gongpai::testing::config::{Config, ConfigSources};
 use gongpai::testing::db::Db;
@@ -11,11 +12,11 @@ use gongpai::testing::directory::chart::Chart;
 use gongpai::testing::directory::store::{ensure_chart, load_chart};
 use gongpai::testing::message::accept::Sender;
 use gongpai::testing::message::content::{MessageRequest, RequestedRecipients, body_hash};
-use gongpai::testing::message::{DeliveryCounts, MessageKind, MessageTargets, Messages};
-use gongpai::testing::replica::Replica;
+use gongpai::testing::message::{DeliveryCounts, MessageKind, MessageTargets, Messages, Worker};
 use gongpai::testing::wecom::WecomClient;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
+use tokio_util::sync::CancellationToken;
 
 use super::app::configuration;
 use super::messages::{read_message, read_messages, read_recipients};
@@ -192,7 +193,18 @@ impl MessageReplica {
 
     /// Does everything that is due.
     pub(crate) async fn deliver(&self) -> DeliveryCounts {
-        self.messages.deliver_due(&self.chart().await).await.expect("the database answers")
+        self.deliver_by(&self.messages).await
+    }
+
+    /// Lets a replica do everything that is due.
+    pub(crate) async fn deliver_by(&self, messages: &Messages) -> DeliveryCounts {
+        deliver_until_idle(self.worker(messages, &CancellationToken::new()).await, &self.site.clock).await
+    }
+
+    /// Makes the worker of a replica, as after its start. It reads the chart now.
+    pub(crate) async fn worker(&self, messages: &Messages, stop: &CancellationToken) -> Worker {
+        let chart = Arc::new(self.chart().await);
+        Worker::new(messages.clone(), move || Arc::clone(&chart), stop.clone())
     }
 
     /// Lets time pass for us and for WeCom, then does everything that is due.
@@ -325,17 +337,21 @@ impl MessageReplica {
         tag
     }
 
-    /// Opens what the worker knows of the chart.
-    pub(crate) async fn known_chart(&self) -> Replica {
-        let text = Some(configuration(&self.site.wecom, &self.site.database, ""));
-        let (config, _) =
-            Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted");
-        let (settings, clock) = (replica_settings(&config), self.site.clock.clone());
-        Replica::open(self.db.clone(), settings, clock).await.expect("a chart")
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         self.site.clock.now()
+    }
+}
+
+/// Takes steps until nothing is due and no call waits for WeCom. It never waits for a later time.
+pub(crate) async fn deliver_until_idle(mut worker: Worker, clock: &Clock) -> DeliveryCounts {
+    let mut all = DeliveryCounts::default();
+    loop {
+        let step = worker.step(clock.now()).await;
+        all += step.did;
+        if step.wake_at > clock.now() && step.in_flight == 0 {
+            return all;
+        }
+        worker.wait_until(step.wake_at).await;
     }
 }
 

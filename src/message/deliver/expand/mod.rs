@@ -320,8 +320,6 @@ impl Messages {
         }
         store::insert_recipients(&mut tx, corp, rows).await?;
         tx.commit().await?;
-        // These recipients may be planned while the rest is looked up.
-        self.0.delivery_memory.wake_planner();
         Ok(true)
     }
 }

@@ -1,0 +1,30 @@
+//! SQL of the worker.
+
+use sqlx::AnyPool;
+
+use crate::base::clock::Timestamp;
+use crate::base::id::CorpId;
+
+/// Returns the earliest instant after `now` at which a message, a recipient, a call or a recall
+/// becomes due or a lease ends; `None` if there is none.
+pub(super) async fn find_next_due_time(
+    pool: &AnyPool,
+    corp: &CorpId,
+    now: Timestamp,
+) -> sqlx::Result<Option<Timestamp>> {
+    sqlx::query_scalar(
+        "SELECT MIN(due.at) FROM (\
+           SELECT MIN(not_before) AS at FROM messages \
+             WHERE corp_id = $1 AND expanded_at IS NULL AND recall_at IS NULL AND not_before > $2 \
+           UNION ALL SELECT MIN(due_at) FROM message_recipients \
+             WHERE corp_id = $1 AND status = 'pending' AND due_at > $2 \
+           UNION ALL SELECT MIN(CASE WHEN lease_until > next_at THEN lease_until ELSE next_at END) FROM message_calls \
+             WHERE corp_id = $1 AND status IN ('due', 'calling') AND (next_at > $2 OR lease_until > $2) \
+           UNION ALL SELECT MIN(CASE WHEN lease_until > next_at THEN lease_until ELSE next_at END) FROM message_calls \
+             WHERE corp_id = $1 AND recall IN ('due', 'calling') AND (next_at > $2 OR lease_until > $2)) due",
+    )
+    .bind(corp)
+    .bind(now)
+    .fetch_one(pool)
+    .await
+}
