@@ -11,8 +11,7 @@ pub mod api {
 }
 pub mod app {
     pub use crate::app::{
-        App, BuildError, RuntimeParts, message_settings, open_database, replica_settings, sync_settings,
-        wecom_settings,
+        App, BuildError, RuntimeParts, message_settings, open_database, sync_settings, wecom_settings,
     };
     pub mod jobs {
         pub use crate::app::jobs::delete_old_rows;
@@ -164,9 +163,6 @@ pub mod observe {
     pub mod telemetry {
         pub use crate::observe::telemetry::start_logging;
     }
-}
-pub mod replica {
-    pub use crate::replica::Replica;
 }
 pub mod session {
     pub use crate::session::Amr;

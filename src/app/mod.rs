@@ -16,11 +16,12 @@ use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 
 use self::parts::{
-    GateOutputs, build_site, gate_parts, page_settings, session_settings, sso_settings, trusted_proxies,
+    GateOutputs, build_site, gate_parts, page_settings, replica_settings, session_settings, sso_settings,
+    trusted_proxies,
 };
 use self::reload::{CurrentApp, ReloadMetrics, Reloader};
 
-pub use self::parts::{message_settings, replica_settings, sync_settings, wecom_settings};
+pub use self::parts::{message_settings, sync_settings, wecom_settings};
 
 use crate::api::{self, ApiState};
 use crate::audit::RefusalLimiter;

@@ -95,7 +95,7 @@ pub(super) fn page_settings(config: &Config) -> Result<PageSettings, BuildError>
 }
 
 /// Returns the settings of what this process knows of the others.
-pub fn replica_settings(config: &Config) -> replica::ReplicaSettings {
+pub(super) fn replica_settings(config: &Config) -> replica::ReplicaSettings {
     replica::ReplicaSettings { corp: config.wecom.corp_id.clone(), stale_after: config.gate.stale_after }
 }
 
