@@ -165,7 +165,7 @@ pub mod observe {
     }
 }
 pub mod session {
-    pub use crate::session::Amr;
+    pub use crate::session::{Amr, SessionEndReason};
     pub mod store {
         pub use crate::session::store::{NewSession, SessionsToEnd, end_sessions, insert};
     }

@@ -27,6 +27,7 @@ use crate::directory::{EntrySource, Person, PersonStatus};
 use crate::http::problem::Problem;
 use crate::http::words::Code;
 use crate::session;
+use crate::session::SessionEndReason;
 use crate::session::store::SessionsToEnd;
 
 /// Returns the response to an edit that was refused.
@@ -341,6 +342,7 @@ pub(super) async fn sign_out(
     client: &AuthenticatedClient,
     person: &PersonId,
 ) -> Result<(), Response> {
-    let ended = session::store::end_sessions(change, &SessionsToEnd::Person(person), "directory").await;
+    let (which, reason) = (SessionsToEnd::Person(person), SessionEndReason::Directory);
+    let ended = session::store::end_sessions(change, &which, reason).await;
     ended.map(drop).map_err(|e| directory_unavailable(client, &e))
 }

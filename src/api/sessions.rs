@@ -14,6 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::config::Scope;
 use crate::db::feed::FeedTransaction;
+use crate::session::SessionEndReason;
 use crate::session::store::{self, SessionRow, SessionsToEnd};
 
 /// One living session.
@@ -172,7 +173,7 @@ async fn end_and_audit(
     let now = api.0.clock.now();
     let corp = api.0.sessions.settings().corp.clone();
     let mut change = FeedTransaction::begin(&api.0.db, &corp, now).await?;
-    let ended = store::end_sessions(&mut change, which, "revoked").await?;
+    let ended = store::end_sessions(&mut change, which, SessionEndReason::Revoked).await?;
     let (person, userid) = whom.map_or((None, String::new()), |(p, u)| (Some(p), u.as_str().to_owned()));
     let entry = audit::AuditEntry {
         event: audit::AuditEvent::Revoke,

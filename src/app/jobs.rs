@@ -176,7 +176,8 @@ pub async fn delete_old_rows(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Re
     while audit::store::delete_rows_before(db, now.minus(audit::AUDIT_RETENTION), DELETE_BATCH_ROWS).await?
         > 0
     {}
-    sso::store::delete_before(db, now.minus(ATTEMPT_RETENTION)).await?;
+    sso::store::delete_old_attempts(db, now.minus(ATTEMPT_RETENTION)).await?;
+    session::store::delete_old_tickets(db, now.minus(ATTEMPT_RETENTION)).await?;
     feed::delete_entries_before(db, now.minus(FEED_RETENTION)).await?;
     keys::store::delete_unused(db, now, ttl).await?;
     while sync::queue::store::delete_runs_before(db, now.minus(sync::queue::RUN_RETENTION), DELETE_BATCH_ROWS)

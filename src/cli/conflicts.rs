@@ -15,6 +15,7 @@ use crate::directory::conflicts::{
     Conflict, ConflictDetails, ConflictOutcome, ConflictPerson, ResolveError, store,
 };
 use crate::session;
+use crate::session::SessionEndReason;
 use crate::session::store::SessionsToEnd;
 
 /// Conflicts of one query.
@@ -115,7 +116,8 @@ async fn close_conflict(
     let mut change = DirectoryTransaction::begin(db, corp, now).await?;
     let question = store::hold_conflict(&mut change, id, person).await?;
     for person in question.persons_to_sign_out() {
-        session::store::end_sessions(&mut change, &SessionsToEnd::Person(person), "directory").await?;
+        let (which, reason) = (SessionsToEnd::Person(person), SessionEndReason::Directory);
+        session::store::end_sessions(&mut change, &which, reason).await?;
     }
     let closed = store::close_conflict(&mut change, &question).await?;
     let whom = Some((question.flagged().id.clone(), question.flagged().userid.clone()));

@@ -14,6 +14,7 @@ use crate::base::id::{CorpId, PersonId, Sid, UserId};
 use crate::config::Config;
 use crate::db::Db;
 use crate::db::feed::FeedTransaction;
+use crate::session::SessionEndReason;
 use crate::session::store::{self, SessionRow, SessionsToEnd};
 
 /// Sessions of one query.
@@ -130,7 +131,7 @@ pub(crate) async fn revoke_sessions(
 async fn end_session(config: &Config, clock: &Clock, db: &Db, sid: &Sid) -> anyhow::Result<u64> {
     let row = store::find_session(db, &config.wecom.corp_id, sid).await?;
     // An ended or expired session may still have its row.
-    let living = row.filter(|row| row.ended_at.is_none() && row.expires_at > clock.now());
+    let living = row.filter(|row| row.is_living(clock.now()));
     let Some(row) = living else {
         bail!("there is no living session {sid}; `gongpai sessions list` lists them")
     };
@@ -177,7 +178,7 @@ async fn end_and_audit(
     whom: Option<(PersonId, UserId)>,
 ) -> sqlx::Result<u64> {
     let mut change = FeedTransaction::begin(db, corp, now).await?;
-    let ended = store::end_sessions(&mut change, which, "revoked").await?;
+    let ended = store::end_sessions(&mut change, which, SessionEndReason::Revoked).await?;
     let detail = format!("{ended} sessions, by command line");
     audit::store::insert_entry(
         change.tx(),

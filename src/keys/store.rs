@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::Row as _;
+use sqlx::FromRow;
 
 use crate::base::clock::Timestamp;
 use crate::db::Db;
 use crate::db::feed::{FeedKind, FeedTransaction};
 
 /// A row of `signing_keys`.
-#[derive(Debug)]
+#[derive(Debug, FromRow)]
 pub struct SigningKeyRow {
     /// The RFC 7638 thumbprint of the public half.
     pub kid: String,
@@ -21,25 +21,18 @@ pub struct SigningKeyRow {
     pub signs_from: Timestamp,
 }
 
+const LIST_KEYS: &str = "SELECT kid, jwk, sealed, signs_from FROM signing_keys ORDER BY signs_from DESC, kid";
+
 /// Returns every key, newest first.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn list_keys(db: &Db) -> sqlx::Result<Vec<SigningKeyRow>> {
-    sqlx::query("SELECT kid, jwk, sealed, signs_from FROM signing_keys ORDER BY signs_from DESC, kid")
-        .fetch_all(db.pool())
-        .await?
-        .iter()
-        .map(|row| {
-            Ok(SigningKeyRow {
-                kid: row.try_get(0)?,
-                jwk: row.try_get(1)?,
-                sealed: row.try_get(2)?,
-                signs_from: Timestamp::from_millis(row.try_get(3)?),
-            })
-        })
-        .collect()
+    sqlx::query_as(LIST_KEYS).fetch_all(db.pool()).await
 }
+
+const INSERT_KEY: &str =
+    "INSERT INTO signing_keys (kid, jwk, sealed, created_at, signs_from) VALUES ($1, $2, $3, $4, $5)";
 
 /// Adds a key and announces it.
 ///
@@ -53,19 +46,14 @@ pub(crate) async fn insert(
     signs_from: Timestamp,
 ) -> sqlx::Result<()> {
     let now = change.now();
-    sqlx::query(
-        "INSERT INTO signing_keys (kid, jwk, sealed, created_at, signs_from) VALUES ($1, $2, $3, $4, $5)",
-    )
-    .bind(kid)
-    .bind(jwk)
-    .bind(sealed)
-    .bind(now.millis())
-    .bind(signs_from.millis())
-    .execute(change.tx())
-    .await?;
+    let insert = sqlx::query(INSERT_KEY).bind(kid).bind(jwk).bind(sealed).bind(now).bind(signs_from);
+    insert.execute(change.tx()).await?;
     change.announce(FeedKind::Key, kid);
     Ok(())
 }
+
+const DELETE_UNUSED_KEYS: &str = "DELETE FROM signing_keys WHERE EXISTS \
+       (SELECT 1 FROM signing_keys newer WHERE newer.signs_from > signing_keys.signs_from AND newer.signs_from < $1)";
 
 /// Deletes keys that cannot have signed any live token, because a newer key has been signing for
 /// longer than `ttl`.
@@ -74,13 +62,7 @@ pub(crate) async fn insert(
 /// If the database fails.
 pub(crate) async fn delete_unused(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
-    let done = sqlx::query(
-        "DELETE FROM signing_keys WHERE EXISTS ( \
-           SELECT 1 FROM signing_keys newer WHERE newer.signs_from > signing_keys.signs_from AND newer.signs_from < $1)",
-    )
-    .bind(now.minus(ttl).millis())
-    .execute(&mut *tx)
-    .await?;
+    let deleted = sqlx::query(DELETE_UNUSED_KEYS).bind(now.minus(ttl)).execute(&mut *tx).await?;
     tx.commit().await?;
-    Ok(done.rows_affected())
+    Ok(deleted.rows_affected())
 }

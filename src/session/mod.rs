@@ -9,8 +9,9 @@
 //! |---|---|
 //! | `check` | the session check |
 //! | [`memory`], `refresh` | what every check reads, and how it follows the feed |
-//! | `state` | what [`Sessions`] consists of, and which part of it outlives a reload |
-//! | [`store`] | SQL |
+//! | `view` | what [`Sessions`] consists of, and which part of it outlives a reload |
+//! | [`state`] | why sessions end |
+//! | [`store`] | SQL of sessions, and of the tickets that carry them to other hosts |
 //! | [`token`] | the claims of the session token and of the identity assertion |
 //! | [`assertion`], [`identity`] | what applications are told: a signed token, and headers |
 //!
@@ -22,9 +23,10 @@ mod check;
 pub(crate) mod identity;
 pub(crate) mod memory;
 mod refresh;
-mod state;
+pub(crate) mod state;
 pub(crate) mod store;
 pub(crate) mod token;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,36 +36,25 @@ use crate::base::host::Hosts;
 use crate::base::id::{CorpId, PersonId, Sid, UnitId, UserId};
 use crate::db::Db;
 use crate::db::feed::FeedTransaction;
+use crate::db::types::column_enum;
 use crate::keys::{NoSigningKey, SigningKeys};
 use crate::replica::Replica;
 use identity::IdentityCache;
 use memory::SessionMemory;
-use state::{SessionsState, SessionsView};
 use store::{NewSession, SessionRow};
 use token::SessionClaims;
+use view::{SessionsState, SessionsView};
 
 pub(crate) use check::{SessionError, SignedInSession};
+pub use state::SessionEndReason;
 
-/// How a person signed in: the authentication method reference of RFC 8176, with our own values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Amr {
-    /// Inside WeCom, by OAuth.
-    App,
-    /// By scanning a QR code.
-    Qr,
-}
-
-impl Amr {
-    /// Returns the value that tokens and tables hold.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::App => "wecom-app",
-            Self::Qr => "wecom-qr",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::App, Self::Qr].into_iter().find(|a| a.as_str() == text)
+column_enum! {
+    /// How a person signed in: the authentication method reference of RFC 8176, with our own values.
+    pub enum Amr {
+        /// Inside WeCom, by OAuth.
+        App = "wecom-app",
+        /// By scanning a QR code.
+        Qr = "wecom-qr",
     }
 }
 
@@ -194,7 +185,7 @@ impl Sessions {
     pub async fn find_alive(&self, sid: &Sid) -> sqlx::Result<Option<SessionRow>> {
         let now = self.0.clock.now();
         let row = store::find_session(&self.0.db, &self.0.settings.corp, sid).await?;
-        Ok(row.filter(|r| r.ended_at.is_none() && r.expires_at > now && r.person.active))
+        Ok(row.filter(|r| r.is_living(now) && r.person.active))
     }
 
     /// Returns what this process knows of the others: the chart, the bindings, and how fresh memory

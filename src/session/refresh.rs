@@ -100,7 +100,7 @@ impl Sessions {
         let person = match store::find_person(&self.0.db, &self.0.settings.corp, id).await {
             Ok(person) => person,
             // An unreadable row keeps one person out, and not everybody.
-            Err(sqlx::Error::Decode(error)) => {
+            Err(error @ (sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })) => {
                 tracing::error!(person = %id, %error, "A person's row cannot be read: nobody is let in by it");
                 None
             }

@@ -1,40 +1,47 @@
-//! The state behind [`Sessions`](super::Sessions): one part for each configuration, and one that
-//! outlives a reload.
+//! How a session ends.
+//!
+//! | from | when | to |
+//! |---|---|---|
+//! | – | a sign-in or a ticket begins it | living |
+//! | living | something of [`SessionEndReason`] happens | ended; the row says when and why |
+//! | living | `expires_at` has come, or nobody used it for `session.idle` | over; the row says nothing |
+//!
+//! Nothing leads back, and the first reason stays: a statement that ends sessions changes living
+//! ones only.
 
-use std::ops::Deref;
-use std::sync::Arc;
+use crate::db::types::column_enum;
+use crate::directory::PersonStatus;
 
-use super::SessionSettings;
-use super::memory::SessionMemory;
-use crate::base::clock::{Clock, Timestamp};
-use crate::base::id::Sid;
-use crate::db::Db;
-use crate::keys::SigningKeys;
-use crate::replica::Replica;
-
-/// One configuration's view of the sessions: a reload makes another view of the same sessions.
-#[derive(Debug)]
-pub(super) struct SessionsView {
-    pub(super) settings: SessionSettings,
-    pub(super) issuer: String,
-    pub(super) replica: Replica,
-    pub(super) shared: Arc<SessionsState>,
-}
-
-impl Deref for SessionsView {
-    type Target = SessionsState;
-
-    fn deref(&self) -> &SessionsState {
-        &self.shared
+column_enum! {
+    /// Why a session ended before its time.
+    pub enum SessionEndReason {
+        /// The person signed out, here or on another host of the same sign-in.
+        SignedOut = "signed_out",
+        /// Another sign-in took its place in the same browser.
+        Replaced = "replaced",
+        /// An administrator or an application ended it.
+        Revoked = "revoked",
+        /// Somebody edited the directory so that the person may not sign in.
+        Directory = "directory",
+        /// The person's userid changed, and the token names the old one.
+        Renamed = "renamed",
+        /// WeCom says that the person is disabled.
+        Disabled = "disabled",
+        /// WeCom says that the person is not activated.
+        Inactive = "inactive",
+        /// WeCom says that the person is gone.
+        Left = "left",
     }
 }
 
-/// The state that outlives a reload of the configuration.
-#[derive(Debug)]
-pub(super) struct SessionsState {
-    pub(super) db: Db,
-    pub(super) clock: Clock,
-    pub(super) memory: SessionMemory,
-    pub(super) keys: SigningKeys,
-    pub(super) assertions: papaya::HashMap<(Sid, String), (Timestamp, Arc<str>)>,
+impl SessionEndReason {
+    /// Returns why sessions end when a person gets this status, or `None` if they go on.
+    pub(crate) const fn from_status(status: PersonStatus) -> Option<Self> {
+        match status {
+            PersonStatus::Active => None,
+            PersonStatus::Disabled => Some(Self::Disabled),
+            PersonStatus::Inactive => Some(Self::Inactive),
+            PersonStatus::Left => Some(Self::Left),
+        }
+    }
 }

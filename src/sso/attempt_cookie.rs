@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::state::{ATTEMPT_LIFETIME, AttemptId, Hash16, hash16};
+use super::sealed_state::{ATTEMPT_LIFETIME, AttemptId, Hash16, hash16};
 use crate::base::clock::Timestamp;
 use crate::base::secret::random_token;
 use crate::http::cookie::{self, SetCookie};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Sso;
 use super::attempt_cookie::ReturnedAttemptCookie;
 use super::error::SsoError;
-use super::state::{ATTEMPT_LIFETIME, Entrance, SignInState, hash16};
+use super::sealed_state::{ATTEMPT_LIFETIME, Entrance, SignInState, hash16};
 use super::target::{self, HandOff, SignInTarget};
 use crate::base::url::BadTarget;
 use crate::http::browser_request::BrowserRequest;

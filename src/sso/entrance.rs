@@ -1,6 +1,6 @@
 //! `entrance=`: the entrance that the caller of a start asks for.
 
-use super::state::Entrance;
+use super::sealed_state::Entrance;
 
 /// Parses `entrance=app|qr`; `None` for anything else.
 pub(crate) fn parse_entrance(text: Option<&str>) -> Option<Entrance> {

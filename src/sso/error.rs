@@ -115,13 +115,13 @@ pub enum SignInRefusal {
     WeCom(wecom::WecomError),
 }
 
-/// A failure as the attempts table stores it: `code,errcode,address`.
+/// A failure as the attempts table keeps it. As text: `code,errcode,address`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedFailure {
     /// The code of the page.
     pub code: Code,
-    errcode: Option<i64>,
-    address: Option<IpAddr>,
+    pub errcode: Option<i64>,
+    pub address: Option<IpAddr>,
 }
 
 impl std::fmt::Display for RecordedFailure {
@@ -129,17 +129,6 @@ impl std::fmt::Display for RecordedFailure {
         let errcode = self.errcode.map(|e| e.to_string()).unwrap_or_default();
         let address = self.address.map(|a| a.to_string()).unwrap_or_default();
         write!(f, "{},{errcode},{address}", self.code)
-    }
-}
-
-impl RecordedFailure {
-    /// Parses what `Display` wrote; anything else becomes `internal`.
-    pub fn parse(text: &str) -> Self {
-        let mut parts = text.split(',');
-        let name = parts.next().unwrap_or_default();
-        let code = Code::ALL.iter().copied().find(|c| c.as_str() == name).unwrap_or(Code::Internal);
-        let errcode = parts.next().and_then(|e| e.parse().ok());
-        Self { code, errcode, address: parts.next().and_then(|a| a.parse().ok()) }
     }
 }
 

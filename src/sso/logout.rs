@@ -10,8 +10,8 @@ use crate::audit;
 use crate::db::feed::FeedTransaction;
 use crate::http::browser_request::BrowserRequest;
 use crate::http::redirect::{add_cookies, redirect};
-use crate::session::SessionError;
 use crate::session::store::{self as session_store, SessionsToEnd};
+use crate::session::{SessionEndReason, SessionError};
 
 /// Handles `GET,POST /sso/logout?rd=`. It signs out first and validates the target afterwards, so
 /// that a bad target keeps nobody signed in.
@@ -59,7 +59,7 @@ impl Sso {
             let ended = session_store::end_sessions(
                 &mut change,
                 &SessionsToEnd::Family(&session.family),
-                "signed out",
+                SessionEndReason::SignedOut,
             )
             .await?;
             let entry = audit::AuditEntry {

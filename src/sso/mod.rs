@@ -3,7 +3,7 @@
 //! 1. [`start`]: `/sso/login` validates the target, sets the attempt's cookie and sends the browser
 //!    to WeCom: silently inside WeCom, to the QR page on a desktop. Another application host first
 //!    hands over to public_url's host.
-//! 2. WeCom returns to [`callback`] with a code and our [`state`].
+//! 2. WeCom returns to [`callback`] with a code and our [`sealed_state`].
 //! 3. [`callback`] opens the state, finds the cookie, claims the attempt, asks WeCom who it is
 //!    ([`member_lookup`]), writes person, session and audit in one transaction, and sends the
 //!    browser to the target.
@@ -23,7 +23,8 @@
 //! | [`target`], [`entrance`], `o2oa_link` | what a start asks for: where to go, which way in, and O2OA's way to say it |
 //! | [`attempt_cookie`], `marker`, `fragment` | what the browser keeps during a sign-in |
 //! | `callback_query` | what comes back from WeCom |
-//! | [`store`], [`metrics`] | the SQL of attempts and tickets; counters |
+//! | `state`, [`store`] | how far an attempt has come, and its SQL |
+//! | [`metrics`] | counters |
 //! | [`whoami`] | who is signed in |
 //! | [`verify_file`] | the proof that the trusted domain belongs to the company |
 
@@ -43,8 +44,9 @@ mod planted_cookies;
 pub(crate) mod recheck;
 mod repeated_callback;
 mod rounds;
+pub(crate) mod sealed_state;
 pub(crate) mod start;
-pub(crate) mod state;
+mod state;
 pub(crate) mod store;
 pub(crate) mod target;
 pub(crate) mod ticket;
@@ -76,7 +78,7 @@ use axum::response::Response;
 use axum::routing::get;
 use bad_codes::BadCodeLimits;
 use error::SsoError;
-use state::StateSealer;
+use sealed_state::StateSealer;
 use target::SignInTarget;
 
 /// Everything that signing in needs. Cheap to clone.

@@ -18,6 +18,7 @@ use crate::base::clock::Timestamp;
 use crate::config::Readiness;
 use crate::directory::changes::DirectoryTransaction;
 use crate::directory::{self, DuePerson};
+use crate::session::SessionEndReason;
 use crate::session::store::{self as session_store, SessionsToEnd};
 use crate::wecom::{Deadline, MAX_PARALLEL_RECHECKS};
 
@@ -186,8 +187,12 @@ impl Sso {
         let now = self.0.clock.now();
         let mut change = DirectoryTransaction::begin(&self.0.db, &self.0.settings.corp, now).await?;
         directory::store::set_status(&mut change, &userid, status).await?;
-        let ended =
-            session_store::end_sessions(&mut change, &SessionsToEnd::Person(&id), status.as_str()).await?;
+        let ended = match SessionEndReason::from_status(status) {
+            Some(reason) => {
+                session_store::end_sessions(&mut change, &SessionsToEnd::Person(&id), reason).await?
+            }
+            None => 0,
+        };
         let entry = audit::AuditEntry {
             event: audit::AuditEvent::Recheck,
             person: Some(id),

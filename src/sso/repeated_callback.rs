@@ -12,8 +12,9 @@ use axum::response::Response;
 use super::Sso;
 use super::callback::ClaimedAttempt;
 use super::callback_query::CallbackQuery;
-use super::error::{RecordedFailure, SsoError};
-use super::store::{self, AttemptOutcome};
+use super::error::SsoError;
+use super::state::AttemptState;
+use super::store;
 use super::target::{self, SignInTarget};
 use crate::base::id::Sid;
 use crate::http::browser_request::BrowserRequest;
@@ -37,8 +38,8 @@ impl Sso {
     ) -> Result<Option<Response>, SsoError> {
         let (Some(state), Some(session)) = (&query.state, session) else { return Ok(None) };
         let attempt = store::find_attempt(&self.0.db, &self.0.settings.corp, &state.id.to_hex()).await?;
-        match attempt.and_then(|a| a.outcome) {
-            Some(AttemptOutcome::SignedIn { target, .. }) => {
+        match attempt.map(|a| a.state) {
+            Some(AttemptState::SignedIn { target, .. }) => {
                 let page = target::parse_page(
                     Some(&target),
                     &self.0.settings.landing,
@@ -73,9 +74,9 @@ impl Sso {
                 store::find_attempt(&self.0.db, &self.0.settings.corp, &claim.state.id.to_hex()).await?;
             let attempt = attempt.ok_or(SsoError::Stale)?;
             let other_code = attempt.code_hash != claim.code_hash;
-            match attempt.outcome {
+            match attempt.state {
                 // The other code signs nobody in: it may belong to somebody else (RFC 9700 §4.5).
-                Some(AttemptOutcome::SignedIn { sid, .. }) if other_code => {
+                AttemptState::SignedIn { sid, .. } if other_code => {
                     return match claim.session.as_ref().filter(|session| session.sid == sid) {
                         Some(session) => {
                             Ok(redirect(&self.location_for(request, &query.target, &session.sid).await?, &[]))
@@ -83,19 +84,18 @@ impl Sso {
                         None => self.restart(request, query, SsoError::OtherCode),
                     };
                 }
-                Some(AttemptOutcome::Refused(_)) if other_code => {
+                AttemptState::Refused(_) if other_code => {
                     return self.restart(request, query, SsoError::OtherCode);
                 }
                 // This browser must not get the session that the first callback will make, unless
                 // it has a session of its own.
-                None if other_code && claim.session.is_none() => {
+                AttemptState::Claimed if other_code && claim.session.is_none() => {
                     return self.restart(request, query, SsoError::OtherCode);
                 }
-                Some(AttemptOutcome::SignedIn { sid, .. }) => {
+                AttemptState::SignedIn { sid, .. } => {
                     return self.join_session(request, query, claim, &sid).await;
                 }
-                Some(AttemptOutcome::Refused(failure)) => {
-                    let recorded = RecordedFailure::parse(&failure);
+                AttemptState::Refused(recorded) => {
                     if recorded.code == Code::CodeUsed {
                         return self.restart(request, query, SsoError::CodeUsed);
                     }
@@ -103,10 +103,10 @@ impl Sso {
                 }
                 // The first callback ended with its process. Its code may be used up, so the
                 // sign-in restarts.
-                None if over(attempt.claimed_at) => {
+                AttemptState::Claimed if over(attempt.claimed_at) => {
                     return self.restart(request, query, SsoError::CodeUsed);
                 }
-                None => tokio::time::sleep(POLL_INTERVAL).await,
+                AttemptState::Claimed => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }

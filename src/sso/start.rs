@@ -9,7 +9,7 @@ use axum::response::Response;
 use super::attempt_cookie::AttemptCookie;
 use super::entrance;
 use super::error::SsoError;
-use super::state::{AttemptId, Entrance, SignInState};
+use super::sealed_state::{AttemptId, Entrance, SignInState};
 use super::target::{self, HandOff, SignInTarget};
 use super::{Sso, fragment, marker, o2oa_link, target_query, ticket};
 use crate::base::url::percent_encode;

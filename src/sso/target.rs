@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::state::{ATTEMPT_LIFETIME, Hash16, hash16};
+use super::sealed_state::{ATTEMPT_LIFETIME, Hash16, hash16};
 use crate::base::clock::Timestamp;
 use crate::base::host::{Hosts, Origin, Scheme};
 use crate::base::seal::{Sealer, UnsealError};

@@ -12,15 +12,15 @@ use axum::response::Response;
 use super::attempt_cookie::ReturnedAttemptCookie;
 use super::error::SsoError;
 use super::target::{self, HandOff, SignInTarget};
-use super::{Sso, marker, store, target_query};
+use super::{Sso, marker, target_query};
 use crate::audit;
 use crate::base::id::Sid;
 use crate::base::secret::{constant_time_eq, random_token, sha256_hex};
 use crate::db::feed::FeedTransaction;
 use crate::http::browser_request::BrowserRequest;
 use crate::http::redirect::redirect;
-use crate::session::store as session_store;
-use crate::session::store::{NewSession, SessionsToEnd};
+use crate::session::SessionEndReason;
+use crate::session::store::{self as session_store, NewSession, SessionsToEnd};
 
 const TICKET_LIFETIME: Duration = Duration::from_secs(30);
 
@@ -34,7 +34,7 @@ pub(super) async fn issue_ticket(
 ) -> Result<String, SsoError> {
     let ticket = random_token::<32>();
     let now = request.view.at;
-    let new = store::NewTicket {
+    let new = session_store::NewTicket {
         hash: sha256_hex(&ticket),
         sid: sid.clone(),
         host: hand_off.origin.to_string(),
@@ -43,7 +43,7 @@ pub(super) async fn issue_ticket(
         started_at: hand_off.started_at,
         expires_at: sso.0.clock.now().max(now).plus(TICKET_LIFETIME),
     };
-    store::insert_ticket(&sso.0.db, &sso.0.settings.corp, &new).await?;
+    session_store::insert_ticket(&sso.0.db, &sso.0.settings.corp, &new).await?;
     Ok(format!("{}/_gongpai/finish?ticket={ticket}", hand_off.origin))
 }
 
@@ -63,7 +63,7 @@ impl Sso {
         self.ensure_may_begin().map_err(untargeted)?;
         let ticket = request.query.single("ticket").map_err(|e| untargeted(e.into()))?.unwrap_or_default();
         let (hash, host) = (sha256_hex(ticket), request.origin.to_string());
-        let found = store::find_ticket(&self.0.db, &self.0.settings.corp, &hash, &host).await;
+        let found = session_store::find_ticket(&self.0.db, &self.0.settings.corp, &hash, &host).await;
         let Some(stored) = found.map_err(|e| untargeted(e.into()))? else {
             // A sign-in whose ticket exists was counted when it began.
             self.count_start(request).map_err(untargeted)?;
@@ -82,7 +82,7 @@ impl Sso {
         &self,
         request: &BrowserRequest,
         hash: &str,
-        stored: &store::Ticket,
+        stored: &session_store::Ticket,
         target: &SignInTarget,
     ) -> Result<Response, SsoError> {
         let host = request.origin.to_string();
@@ -111,7 +111,7 @@ impl Sso {
         if !session_store::hold_session(&mut change, &parent.sid).await? {
             return Err(SsoError::CodeUsed);
         }
-        if !store::redeem_ticket(&mut change, hash, &host, &stored.cookie_hash).await? {
+        if !session_store::redeem_ticket(&mut change, hash, &host, &stored.cookie_hash).await? {
             drop(change);
             return Ok(match session {
                 Some(_) => redirect(&target.page().location(), &[]),
@@ -121,7 +121,12 @@ impl Sso {
             });
         }
         if let Some(old) = &session {
-            session_store::end_sessions(&mut change, &SessionsToEnd::One(&old.sid), "replaced").await?;
+            session_store::end_sessions(
+                &mut change,
+                &SessionsToEnd::One(&old.sid),
+                SessionEndReason::Replaced,
+            )
+            .await?;
         }
         let new = NewSession {
             sid: Sid::generate(now),

@@ -76,7 +76,7 @@ async fn case_14_signing_out_ends_the_whole_family_on_every_host_and_for_every_c
         }
         assert_eq!(t.check(&other, PUBLIC_URL).await.status, 200, "another browser's session is its own");
         let ended = find_ended_sessions(&t.app.db).await;
-        assert!(!ended.is_empty() && ended.iter().all(|row| row.reason == "signed out"), "{ended:?}");
+        assert!(!ended.is_empty() && ended.iter().all(|row| row.reason == "signed_out"), "{ended:?}");
     }
 }
 

@@ -193,11 +193,14 @@ async fn on_replicas_a_revocation_on_one_is_refused_on_the_other_within_a_second
             }
             _ => {
                 use gongpai::testing::db::feed::FeedTransaction;
+                use gongpai::testing::session::SessionEndReason;
                 use gongpai::testing::session::store::{SessionsToEnd, end_sessions};
                 let corp = &t.app.config.wecom.corp_id;
                 let mut change =
                     FeedTransaction::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
-                end_sessions(&mut change, &SessionsToEnd::All, "revoked").await.expect("ended");
+                end_sessions(&mut change, &SessionsToEnd::All, SessionEndReason::Revoked)
+                    .await
+                    .expect("ended");
                 change.commit().await.expect("committed");
             }
         }

@@ -191,7 +191,8 @@ CREATE TABLE rule_bindings (
 );
 
 -- audience: the host, or the cookie domain; family: the session that a sign-in began with, the same for those
--- that tickets made from it. Deleted 7 days after they expired or ended.
+-- that tickets made from it. end_reason: signed_out | replaced | revoked | directory | renamed | disabled | inactive |
+-- left. Deleted 7 days after they expired or ended.
 CREATE TABLE sessions (
     sid          TEXT   PRIMARY KEY,
     corp_id      TEXT   NOT NULL,
@@ -213,16 +214,19 @@ CREATE INDEX sessions_family ON sessions (family);
 CREATE INDEX sessions_expires_at ON sessions (expires_at);
 
 -- One row an attempt whose code came back; written by the callback that claims it, before WeCom is asked.
--- Exactly one of sid and failure is set when it is finished. Kept a day.
+-- Exactly one of sid and failure is set when it is finished. failure: the code of the page, with WeCom's errcode and the
+-- address that WeCom saw, where there are such. Kept a day.
 CREATE TABLE attempts (
-    id          TEXT   PRIMARY KEY,
-    corp_id     TEXT   NOT NULL,
-    code_hash   TEXT   NOT NULL,
-    claimed_at  BIGINT NOT NULL,
-    finished_at BIGINT,
-    sid         TEXT,
-    target      TEXT,
-    failure     TEXT
+    id              TEXT   PRIMARY KEY,
+    corp_id         TEXT   NOT NULL,
+    code_hash       TEXT   NOT NULL,
+    claimed_at      BIGINT NOT NULL,
+    finished_at     BIGINT,
+    sid             TEXT,
+    target          TEXT,
+    failure         TEXT,
+    failure_errcode BIGINT,
+    failure_address TEXT
 );
 CREATE INDEX attempts_claimed_at ON attempts (claimed_at);
 

@@ -14,11 +14,11 @@ use crate::http::browser_request::BrowserRequest;
 use crate::http::cookie::SetCookie;
 use crate::http::redirect::redirect;
 use crate::session::store::{NewSession, SessionsToEnd};
-use crate::session::{Amr, store as session_store};
+use crate::session::{Amr, SessionEndReason, store as session_store};
 use crate::sso::bad_codes::CodeReservation;
 use crate::sso::callback_query::CallbackQuery;
 use crate::sso::error::{SignInRefusal, SsoError};
-use crate::sso::state::Entrance;
+use crate::sso::sealed_state::Entrance;
 use crate::sso::{Sso, marker, member_lookup, store};
 use crate::wecom::Deadline;
 
@@ -122,7 +122,7 @@ impl Sso {
                     session_store::end_sessions(
                         &mut change,
                         &SessionsToEnd::Family(&other.family),
-                        "replaced",
+                        SessionEndReason::Replaced,
                     )
                     .await?;
                 }

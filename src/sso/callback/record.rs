@@ -6,6 +6,7 @@ use crate::base::id::{PersonId, UserId};
 use crate::directory;
 use crate::directory::changes::DirectoryTransaction;
 use crate::http::browser_request::BrowserRequest;
+use crate::session::SessionEndReason;
 use crate::session::store as session_store;
 use crate::session::store::SessionsToEnd;
 use crate::sso::error::{SignInRefusal, SsoError};
@@ -37,13 +38,12 @@ impl Sso {
         };
         if let (Some(userid), Some(status)) = (userid, said) {
             person = directory::store::set_status(&mut change, userid, status).await?;
-            if let Some(person) = &person {
-                session_store::end_sessions(&mut change, &SessionsToEnd::Person(person), status.as_str())
-                    .await?;
+            if let Some((person, reason)) = person.as_ref().zip(SessionEndReason::from_status(status)) {
+                session_store::end_sessions(&mut change, &SessionsToEnd::Person(person), reason).await?;
             }
         }
         let recorded = error.recorded();
-        store::refuse_attempt(&mut change, &claim.state.id.to_hex(), &recorded.to_string()).await?;
+        store::refuse_attempt(&mut change, &claim.state.id.to_hex(), &recorded).await?;
         let decision =
             AuditDecision { person, userid: userid.map_or("", |u| u.as_str()), decision: "refused" };
         self.audit(&mut change, request, decision, recorded.to_string()).await?;

@@ -75,7 +75,8 @@ pub(crate) async fn read_session_texts(db: &Db) -> Vec<String> {
 
 /// Returns the texts of every attempt in one string a row.
 pub(crate) async fn read_attempt_texts(db: &Db) -> Vec<String> {
-    let sql = "SELECT id || code_hash || COALESCE(sid, '') || COALESCE(target, '') || COALESCE(failure, '') \
+    let sql = "SELECT id || code_hash || COALESCE(sid, '') || COALESCE(target, '') || COALESCE(failure, '') || \
+               COALESCE(failure_address, '') \
                FROM attempts";
     read_texts(db, sql).await
 }

@@ -228,7 +228,7 @@ impl PendingPublication {
             session::store::end_sessions(
                 change,
                 &session::store::SessionsToEnd::Person(&renamed.id),
-                "renamed",
+                session::SessionEndReason::Renamed,
             )
             .await?;
         }
