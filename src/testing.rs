@@ -148,12 +148,12 @@ pub mod message {
     }
     pub mod commands {
         pub use crate::message::commands::{CommandError, Requester};
-        pub mod resume {
-            pub use crate::message::commands::resume::HoldCause;
-        }
     }
     pub mod content {
         pub use crate::message::content::{MessageRequest, RequestedRecipients, body_hash};
+    }
+    pub mod state {
+        pub use crate::message::state::{FailureReason, HoldReason};
     }
     pub mod views {
         pub use crate::message::views::{MessageFilter, MessageView};

@@ -11,8 +11,9 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{ClientId, MessageId};
 use crate::config::Config;
 use crate::db::Db;
-use crate::message::commands::resume::{HoldCause, LiftedHold, ResumeReport};
+use crate::message::commands::resume::ResumeReport;
 use crate::message::commands::{CommandError, Requester};
+use crate::message::state::HoldReason;
 use crate::message::views::{
     self, DeliveryStatus, MAX_LISTED_MESSAGES, MessageFilter, MessageSummary, MessageView,
 };
@@ -88,7 +89,7 @@ fn message_cells(message: &MessageSummary, zone: chrono_tz::Tz) -> [String; 9] {
         counts.pending.to_string(),
         counts.sent.to_string(),
         counts.failed.to_string(),
-        message.reason.clone().unwrap_or_default(),
+        message.reason.as_ref().map(ToString::to_string).unwrap_or_default(),
     ]
 }
 
@@ -150,7 +151,7 @@ pub(super) fn print_message(shown: &MessageView, zone: chrono_tz::Tz, out: &mut 
     let fields = [
         ("message", Some(shown.id.as_str().to_owned())),
         ("status", Some(shown.status.as_str().to_owned())),
-        ("reason", shown.reason.clone()),
+        ("reason", shown.reason.as_ref().map(ToString::to_string)),
         ("kind", Some(more.kind.as_str().to_owned())),
         ("from", Some(format_sender(&more.client))),
         ("attempts", Some(shown.attempts.to_string())),
@@ -174,7 +175,7 @@ pub(super) fn print_message(shown: &MessageView, zone: chrono_tz::Tz, out: &mut 
     let mut table = table::Table::new(&["USERID", "STATUS", "REASON"]);
     for fate in [DeliveryStatus::Failed, DeliveryStatus::Pending, DeliveryStatus::Sent] {
         for recipient in shown.recipients.iter().filter(|recipient| recipient.status == fate) {
-            let reason = recipient.reason.clone().unwrap_or_default();
+            let reason = recipient.reason.as_ref().map(ToString::to_string).unwrap_or_default();
             table.push([recipient.userid.clone(), fate.as_str().to_owned(), reason]);
         }
     }
@@ -310,17 +311,17 @@ fn print_resumed(resumed: &ResumeReport, zone: chrono_tz::Tz, out: &mut dyn Writ
         1 => "1 message waits".to_owned(),
         n => format!("{n} messages wait"),
     };
-    let Some(LiftedHold { since, cause }) = &resumed.hold else {
+    let Some(hold) = &resumed.hold else {
         writeln!(out, "{wait}; nothing held them all back")?;
         return Ok(());
     };
-    writeln!(out, "{wait}; nothing could be sent since {}", table::format_local_time(*since, zone))?;
-    writeln!(out, "why: {}", table::to_printable(&cause.to_string()))?;
-    match cause {
-        HoldCause::DailyLimit(_) => {
+    writeln!(out, "{wait}; nothing could be sent since {}", table::format_local_time(hold.since, zone))?;
+    writeln!(out, "why: {}", table::to_printable(&hold.describe().en))?;
+    match hold.code {
+        HoldReason::DailyLimit => {
             writeln!(out, "Until tomorrow that stays so, and nothing here can lift it.")
         }
-        HoldCause::Administrator(_) | HoldCause::CallLimit => writeln!(
+        HoldReason::NeedsAdministrator | HoldReason::CallLimit => writeln!(
             out,
             "A gateway that runs (`gongpai serve`) sends them within seconds. If WeCom refuses again, they wait, and \
              `gongpai messages list` says why."

@@ -178,14 +178,8 @@ mod tests {
             text
         };
         assert!(text(&registry).contains("gongpai_message_oldest_seconds 0"), "{}", text(&registry));
-        let window = SendWindow {
-            turn: 0,
-            hold_until: clock.now().plus(Duration::from_secs(5)),
-            hold_reason: String::new(),
-            hold_since: None,
-            holds: 1,
-            max_concurrent_calls: 10,
-        };
+        let hold_until = clock.now().plus(Duration::from_secs(5));
+        let window = SendWindow { hold_until, ..SendWindow::UNUSED };
         metrics.set_backlog(&MessageBacklog { messages: 3, oldest: Some(clock.now()) }, &window, clock.now());
         metrics.add_accepted(2);
         metrics.add_recipients(&DeliveryCounts { sent: 7, failed: 1, ..DeliveryCounts::default() });

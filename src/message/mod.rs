@@ -36,6 +36,8 @@
 //! | `views` | reading messages, for the API and the commands |
 //! | `commands` | retry, bury, recall and resume by hand |
 //! | `metrics` | accepted, sent, failed, oldest, calls |
+//! | `state` | the statuses, their transitions, and the codes of reasons |
+//! | `reason` | a reason with what is variable in it, and its sentence |
 
 pub(crate) mod accept;
 pub(crate) mod commands;
@@ -43,6 +45,8 @@ pub(crate) mod content;
 pub(crate) mod deliver;
 pub(crate) mod links;
 pub(crate) mod metrics;
+pub(crate) mod reason;
+pub(crate) mod state;
 pub(crate) mod store;
 pub(crate) mod views;
 
@@ -57,11 +61,13 @@ use crate::base::clock::Clock;
 use crate::base::host::Hosts;
 use crate::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
 use crate::db::Db;
+use crate::db::types::column_enum;
 use crate::wecom;
 
 pub use self::deliver::DeliveryCounts;
 pub use self::deliver::worker::{Step, Worker};
 pub(crate) use self::metrics::MessageMetrics;
+pub use self::state::MessageStatus;
 
 /// The settings of messages.
 #[derive(Debug, Clone)]
@@ -138,95 +144,26 @@ impl Messages {
     }
 }
 
-/// The kind of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MessageKind {
-    /// 文本.
-    Text,
-    /// Markdown, in WeCom's subset.
-    Markdown,
-    /// 文本卡片.
-    Textcard,
-    /// 图文, one to eight articles.
-    News,
-    /// 模板卡片: `text_notice` or `news_notice`.
-    TemplateCard,
-    /// An uploaded image.
-    Image,
-    /// An uploaded file.
-    File,
-}
-
-impl MessageKind {
-    pub const ALL: [Self; 7] =
-        [Self::Text, Self::Markdown, Self::Textcard, Self::News, Self::TemplateCard, Self::Image, Self::File];
-
-    /// WeCom's `msgtype`. It is also the key of the content and our word in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Markdown => "markdown",
-            Self::Textcard => "textcard",
-            Self::News => "news",
-            Self::TemplateCard => "template_card",
-            Self::Image => "image",
-            Self::File => "file",
-        }
-    }
-}
-
-/// The status of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MessageStatus {
-    /// The message is on disk.
-    Accepted,
-    /// Some recipients have had their call, or it is in progress.
-    Sending,
-    /// WeCom took it for every recipient.
-    Sent,
-    /// WeCom took it for some recipients.
-    PartlyFailed,
-    /// WeCom took it for no recipient.
-    Failed,
-    /// For at least one recipient the outcome is not known: it may have arrived.
-    Unknown,
-    /// `expires_at` passed before it reached anybody.
-    Expired,
-    /// It was recalled.
-    Recalled,
-}
-
-impl MessageStatus {
-    pub const ALL: [Self; 8] = [
-        Self::Accepted,
-        Self::Sending,
-        Self::Sent,
-        Self::PartlyFailed,
-        Self::Failed,
-        Self::Unknown,
-        Self::Expired,
-        Self::Recalled,
-    ];
-
-    /// The word in the API and in the table. `sending` is only shown: the table says `accepted`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Sending => "sending",
-            Self::Sent => "sent",
-            Self::PartlyFailed => "partly_failed",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-            Self::Expired => "expired",
-            Self::Recalled => "recalled",
-        }
-    }
-
-    /// Parses the word that [`MessageStatus::as_str`] returns.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
+column_enum! {
+    /// The kind of a message: WeCom's `msgtype`, which is also the key of the content and our word
+    /// in the API.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum MessageKind {
+        /// 文本.
+        Text = "text",
+        /// Markdown, in WeCom's subset.
+        Markdown = "markdown",
+        /// 文本卡片.
+        Textcard = "textcard",
+        /// 图文, one to eight articles.
+        News = "news",
+        /// 模板卡片: `text_notice` or `news_notice`.
+        TemplateCard = "template_card",
+        /// An uploaded image.
+        Image = "image",
+        /// An uploaded file.
+        File = "file",
     }
 }
 

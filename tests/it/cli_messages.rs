@@ -14,8 +14,8 @@ use sqlx::AssertSqlSafe;
 use crate::support::app::configuration;
 use crate::support::database::TestDatabase;
 use crate::support::messages::{
-    MessageFixture, MessageRecord, RecipientFixture, read_links, read_message_audit, read_messages,
-    read_recipients, read_send_window, write_hold,
+    MessageFixture, MessageRecord, ReasonFixture, RecipientFixture, read_links, read_message_audit,
+    read_messages, read_recipients, read_send_window, write_hold,
 };
 use crate::support::process::{FinishedProgram, Output, Program, Signal};
 use crate::support::serve::write_folder;
@@ -87,9 +87,13 @@ impl MessageCli {
             .write(db, corp)
             .await;
         let gone = RecipientFixture::pending("m2", "=gone", "gone\u{1b}[31m");
-        RecipientFixture { status: "failed", reason: "60111: there is no such member", ..gone }
-            .write(db, corp)
-            .await;
+        RecipientFixture {
+            status: "failed",
+            reason: ReasonFixture::refused(60111, "there is no such member"),
+            ..gone
+        }
+        .write(db, corp)
+        .await;
         MessageFixture { client: "", ..MessageFixture::to("m3", 3, &[]) }.write(db, corp, now).await;
         self
     }
@@ -144,8 +148,9 @@ async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
     let cli = MessageCli::new().await;
     let ((db, corp), now) = (cli.db_and_corp(), cli.app.clock.now());
     let userid = "gong\u{202e}\u{2066}\u{200f}\u{200b}\u{9b}2K\u{1b}[2K\nm9  forged";
-    let reason = "60111: nobody\u{202e}\u{2066}\u{200f}\u{200b}\u{9b}2K\u{1b}[2K\nm9  forged";
-    MessageFixture { status: "failed", reason, ..MessageFixture::to("m1", 1, &["a"]) }
+    let words = "nobody\u{202e}\u{2066}\u{200f}\u{200b}\u{9b}2K\u{1b}[2K\nm9  forged";
+    let reason = ReasonFixture::refused(60111, words);
+    MessageFixture { status: "failed", reason: reason.clone(), ..MessageFixture::to("m1", 1, &["a"]) }
         .write(db, corp, now)
         .await;
     RecipientFixture { status: "failed", reason, ..RecipientFixture::pending("m1", "=a", userid) }
@@ -158,7 +163,7 @@ async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
         address: None,
         host: "oa.example.com".to_owned(),
         decision: "refused",
-        detail: reason.to_owned(),
+        detail: words.to_owned(),
         request_id: String::new(),
     };
     gongpai::testing::audit::store::insert_entries(db, corp, &[entry], now).await.unwrap();
@@ -226,37 +231,27 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
     let cli = MessageCli::new().await.with_three_messages().await;
     let ((db, corp), now) = (cli.db_and_corp(), Timestamp::from_millis(1_795_334_400_000));
     let tomorrow = Clock::System.now().plus(Duration::from_secs(3600));
-    write_hold(db, corp, tomorrow, "60020: not\u{1b}[31m trusted\u{202e}").await;
-    sqlx::query("UPDATE message_lanes SET hold_since = $1")
-        .bind(now.millis())
-        .execute(db.pool())
-        .await
-        .unwrap();
+    write_hold(db, corp, [now, tomorrow], (60020, "not\u{1b}[31m trusted\u{202e}")).await;
     let shown = cli.prints(&["messages", "show", "m1"]).await;
     assert!(shown.contains("60020"), "{shown}");
     // A held message can be retried too, which also lifts the hold.
     assert_eq!(cli.prints(&["messages", "retry", "m1"]).await, "m1: is tried again\n");
-    assert_eq!(read_send_window(&cli.app.db).await.hold_since, 0);
+    assert_eq!(read_send_window(&cli.app.db).await.hold_since, None);
 
-    sqlx::query(
-        "UPDATE message_lanes SET hold_since = $1, hold_until = $2, hold_reason = '60020: \u{1b}not\u{202e}'",
-    )
-    .bind(now.millis())
-    .bind(tomorrow.millis())
-    .execute(db.pool())
-    .await
-    .unwrap();
+    write_hold(db, corp, [now, tomorrow], (60020, "\u{1b}not\u{202e}")).await;
     let out = cli.prints(&["messages", "resume"]).await;
     assert!(
-        out.starts_with("2 messages wait; nothing could be sent since 2026-11-22 16:00:00\nwhy: 60020: "),
+        out.starts_with("2 messages wait; nothing could be sent since 2026-11-22 16:00:00\nwhy: WeCom refused message/send: 60020 "),
         "{out}"
     );
     assert!(out.contains("gongpai serve") && !out.contains(['\u{1b}', '\u{202e}']), "{out}");
-    assert_eq!(read_send_window(&cli.app.db).await.hold_since, 0);
+    assert_eq!(read_send_window(&cli.app.db).await.hold_since, None);
     assert_eq!(cli.prints(&["messages", "resume"]).await, "2 messages wait; nothing held them all back\n");
     let deeds = cli.audit_details().await;
     assert_eq!(deeds[0], "retry m1: 1 recipients, by command line");
-    assert!(deeds[1].starts_with("resume: 2 messages waited, held since 2026-11-22T08:00:00.000Z: 60020"));
+    assert!(
+        deeds[1].starts_with("resume: 2 messages waited, held since 2026-11-22T08:00:00.000Z: WeCom refused")
+    );
     assert_eq!(deeds[2..], ["resume: 2 messages waited, nothing was held, by command line"]);
 
     assert_eq!(cli.run(&["messages", "resume", "m1"]).await.code(), Some(2));

@@ -311,7 +311,7 @@ async fn wecoms_own_limit_holds_everything_until_it_has_passed() {
         ("sent".to_owned(), "sent".to_owned())
     );
     let window = read_send_window(&replica.db).await;
-    assert_eq!((window.holds, window.hold_since), (0, 0));
+    assert_eq!((window.holds, window.hold_since), (0, None));
 }
 
 #[tokio::test]
@@ -340,7 +340,9 @@ async fn what_an_administrator_has_to_mend_holds_messages_with_its_reason_and_th
     replica.deliver_after(LINGER).await;
     assert_eq!(replica.calls(), 1);
     assert_eq!(replica.status(&id).await, "accepted");
-    assert!(read_send_window(&replica.db).await.hold_reason.contains("60020"));
+    let window = read_send_window(&replica.db).await;
+    assert_eq!(window.hold_code.as_deref(), Some("needs_administrator"));
+    assert!(window.hold_detail.is_some_and(|detail| detail.contains("60020")));
     for calls in 2..5 {
         replica.deliver_after(10 * MINUTE).await;
         assert_eq!(replica.calls(), calls, "once in ten minutes");
@@ -354,7 +356,7 @@ async fn what_an_administrator_has_to_mend_holds_messages_with_its_reason_and_th
         ("sent".to_owned(), "sent".to_owned())
     );
     let window = read_send_window(&replica.db).await;
-    assert_eq!((window.hold_reason.as_str(), window.hold_since), ("", 0));
+    assert_eq!((window.hold_code, window.hold_since), (None, None));
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use gongpai::simulator::{InjectedFault, World};
 use gongpai::testing::base::id::MessageId;
 use gongpai::testing::message::commands::Requester;
+use gongpai::testing::message::state::FailureReason;
 use gongpai::testing::message::views::MessageView;
 
-use crate::support::messages::{read_recipients, read_send_window};
+use crate::support::messages::{read_recipients, read_send_window, write_closed_window, write_count};
 use crate::support::post::{MessageReplica, TestMessage, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,10 +44,8 @@ async fn die_after_a_thousand(
     member: &str,
 ) -> MessageId {
     let id = replica.put(message).await;
-    let lane =
-        "INSERT INTO message_lanes (corp_id, turn, hold_until, hold_reason, hold_since, holds, at_once)";
-    let tomorrow = replica.site.clock.now().plus(24 * 60 * MINUTE).millis();
-    replica.execute(&format!("{lane} VALUES ('{}', 0, {tomorrow}, '', 0, 0, 10)", replica.corp)).await;
+    let tomorrow = replica.site.clock.now().plus(24 * 60 * MINUTE);
+    write_closed_window(&replica.db, &replica.corp, tomorrow).await;
     replica.deliver_after(LINGER).await;
     assert_eq!(
         (replica.count_recipients(&id).await, replica.calls()),
@@ -130,13 +129,10 @@ async fn nobody_who_comes_into_a_unit_after_it_was_written_gets_it_but_who_comes
 
 /// Pretends that the directory was read completely and that so many recipients had a message today.
 async fn set_recipients_today(replica: &MessageReplica, recipients: i64) {
-    let now = replica.now().millis();
-    replica.execute(&format!("UPDATE charts SET complete_at = {now}")).await;
-    for (bucket, recipients) in [(now - 17 * 3_600_000, 1_000_000), (now - 10 * 3_600_000, recipients)] {
-        let corp = &replica.corp;
-        replica
-            .execute(&format!("INSERT INTO message_pace VALUES ('{corp}', {bucket}, 1, {recipients})"))
-            .await;
+    let now = replica.now();
+    replica.execute(&format!("UPDATE charts SET complete_at = {}", now.millis())).await;
+    for (ago, recipients) in [(17 * HOUR, 1_000_000), (10 * HOUR, recipients)] {
+        write_count(&replica.db, &replica.corp, now.minus(ago), recipients).await;
     }
 }
 
@@ -155,7 +151,7 @@ async fn when_the_recipients_of_a_day_are_used_up_messages_wait_for_midnight_in_
     for id in [&planned, &waiting] {
         let shown = find_message(&replica, id).await;
         assert_eq!(shown.status.as_str(), "accepted");
-        let reason = shown.reason.expect("a reason");
+        let reason = shown.reason.expect("a reason").to_string();
         assert!(reason.contains("40000 recipients a day"), "{reason}");
     }
     replica.deliver_after(8 * HOUR - 10 * SECOND).await;
@@ -167,7 +163,7 @@ async fn when_the_recipients_of_a_day_are_used_up_messages_wait_for_midnight_in_
         assert_eq!((shown.status.as_str(), shown.reason), ("sent", None));
     }
     let window = read_send_window(&replica.db).await;
-    assert_eq!((window.hold_reason.as_str(), window.hold_since), ("", 0));
+    assert_eq!((window.hold_code, window.hold_since), (None, None));
     assert_eq!(replica.inbox("zhangsan"), ["最后一条", "明天见"]);
 }
 
@@ -184,7 +180,8 @@ async fn a_day_has_as_many_recipients_as_the_directory_has_accounts_and_a_messag
     let one = replica.put_row(&text_message("再来一条", &["member0001"])).await;
     replica.deliver_after(LINGER).await;
     assert_eq!(replica.status(&one).await, "accepted", "everybody was three hundred");
-    assert!(find_message(&replica, &one).await.reason.is_some_and(|reason| reason.contains("60000")));
+    let reason = find_message(&replica, &one).await.reason;
+    assert!(reason.is_some_and(|reason| reason.to_string().contains("60000")));
 }
 
 #[tokio::test]
@@ -250,7 +247,8 @@ async fn what_expires_while_the_lane_is_held_ends_there_and_then_and_takes_nobod
         let shown = find_message(&replica, id).await;
         assert_eq!(shown.status.as_str(), "expired");
         assert_eq!(shown.recipients[0].status.as_str(), "failed");
-        assert_eq!(shown.recipients[0].reason.as_deref(), Some("It expired before it could be sent."));
+        let code = shown.recipients[0].reason.as_ref().map(|reason| reason.code);
+        assert_eq!(code, Some(FailureReason::Expired));
     }
     assert_eq!(replica.calls(), 1, "all this while nothing may be sent");
     replica.deliver_after(MINUTE).await;
@@ -320,7 +318,8 @@ async fn what_wecom_has_is_taken_back_when_the_lane_is_free_again() {
     // copy or not.
     let unsure = find_message(&replica, &unsure).await;
     assert_eq!(unsure.status.as_str(), "sent");
-    assert!(unsure.reason.as_deref().is_some_and(|why| why.contains("may still")), "{:?}", unsure.reason);
+    let code = unsure.reason.as_ref().map(|reason| reason.code);
+    assert_eq!(code, Some(FailureReason::CopyMayRemain));
     assert_eq!(replica.site.wecom.calls("message/recall"), 2);
     assert!(replica.inbox("zhangsan").is_empty());
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use gongpai::simulator::InjectedFault;
 use gongpai::testing::base::id::MessageId;
-use gongpai::testing::message::commands::resume::HoldCause;
 use gongpai::testing::message::commands::{CommandError, Requester};
+use gongpai::testing::message::state::HoldReason;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -108,7 +108,8 @@ async fn resume_sends_everything_at_once_and_says_what_held_it() {
     assert_eq!(resumed.waiting, 3);
     let hold = resumed.hold.expect("everything was held");
     assert_eq!(hold.since, began);
-    assert!(matches!(&hold.cause, HoldCause::Administrator(reason) if reason.contains("60020")), "{hold:?}");
+    assert_eq!(hold.code, HoldReason::NeedsAdministrator);
+    assert!(hold.describe().en.contains("60020") && hold.describe().zh.contains("60020"), "{hold:?}");
     replica.deliver().await;
     assert!(are_all_sent(&replica, &ids).await);
     let audited = read_message_audit(&replica.db, &replica.corp).await;
@@ -228,7 +229,7 @@ async fn a_limit_is_waited_out_as_long_as_wecom_wants_unless_somebody_says_it_is
     assert_eq!(replica.calls(), 3, "after a minute and after ten more, and not in between");
     replica.site.wecom.clear_faults();
     let resumed = replica.messages.resume(Requester::default()).await.unwrap();
-    assert_eq!(resumed.hold.map(|hold| hold.cause), Some(HoldCause::CallLimit));
+    assert_eq!(resumed.hold.map(|hold| hold.code), Some(HoldReason::CallLimit));
     replica.deliver().await;
     assert!(are_all_sent(&replica, &ids).await);
 }

@@ -153,16 +153,16 @@ async fn recipients_that_are_used_up_for_today_stop_messages_and_no_recalls() {
     // completely.
     replica.add_person("p1", "zhangsan", "active", &[]).await;
     replica.execute("UPDATE charts SET complete_at = 1, version = version + 1").await;
-    replica.execute("UPDATE message_pace SET recipients = 40000").await;
+    replica.execute("UPDATE message_counts SET recipients = 40000").await;
     let waiting = replica.put(&unique("二")).await;
     replica.deliver().await;
     assert_eq!((replica.calls(), replica.status(&waiting).await.as_str()), (1, "accepted"));
-    assert!(read_send_window(&replica.db).await.hold_reason.contains("used up"));
+    assert_eq!(read_send_window(&replica.db).await.hold_code.as_deref(), Some("daily_limit"));
     replica.messages.recall(std::slice::from_ref(&sent), Requester::default()).await.unwrap();
     replica.deliver().await;
     assert_eq!(replica.status(&sent).await, "recalled");
     assert_eq!(replica.calls(), 1, "messages still wait");
-    assert!(read_send_window(&replica.db).await.hold_reason.contains("used up"));
+    assert_eq!(read_send_window(&replica.db).await.hold_code.as_deref(), Some("daily_limit"));
 }
 
 #[tokio::test]

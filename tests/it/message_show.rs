@@ -8,7 +8,7 @@ use gongpai::testing::message::views::{MessageFilter, MessageView};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
-use crate::support::messages::{MessageFixture, RecipientFixture, write_call, write_hold};
+use crate::support::messages::{MessageFixture, ReasonFixture, RecipientFixture, write_call, write_hold};
 
 async fn find_message(t: &TestApp, id: &str) -> MessageView {
     t.app.messages.find(&MessageId::new(id)).await.expect("the database answers").expect("a message")
@@ -85,14 +85,20 @@ async fn of_an_unknown_outcome_it_is_said_that_the_message_may_have_arrived() {
         .await;
     let unknown = RecipientFixture { status: "unknown", ..RecipientFixture::pending("m1", "=a", "a") };
     unknown.write(db, corp).await;
-    let refused =
-        RecipientFixture { status: "failed", reason: "left", ..RecipientFixture::pending("m1", "=b", "b") };
+    let refused = RecipientFixture {
+        status: "failed",
+        reason: ReasonFixture::of("person_left"),
+        ..RecipientFixture::pending("m1", "=b", "b")
+    };
     refused.write(db, corp).await;
     let shown = as_json(&t, "m1").await;
     assert_eq!((&shown["status"], &shown["recipients"][0]["status"]), (&json!("unknown"), &json!("failed")));
     let reason = shown["recipients"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("Nobody knows") && reason.contains("may have arrived"), "{reason}");
-    assert_eq!(shown["recipients"][1], json!({"userid": "b", "status": "failed", "reason": "left"}));
+    assert_eq!(
+        shown["recipients"][1],
+        json!({"userid": "b", "status": "failed", "reason": "The person has left the corporation."})
+    );
 }
 
 #[tokio::test]
@@ -100,12 +106,16 @@ async fn while_nothing_can_be_sent_open_messages_say_why() {
     let t = TestApp::start().await;
     let (db, corp, now) = (&t.app.db, &t.app.config.wecom.corp_id, t.app.clock.now());
     MessageFixture::to("open", 1, &["a"]).write(db, corp, now).await;
-    let ended =
-        MessageFixture { status: "failed", reason: "buried", ..MessageFixture::to("ended", 2, &["a"]) };
+    let ended = MessageFixture {
+        status: "failed",
+        reason: ReasonFixture::buried("why"),
+        ..MessageFixture::to("ended", 2, &["a"])
+    };
     ended.write(db, corp, now).await;
-    write_hold(db, corp, now.plus(Duration::from_secs(600)), "60020: not trusted").await;
-    assert_eq!(find_message(&t, "open").await.reason.as_deref(), Some("60020: not trusted"));
-    assert_eq!(find_message(&t, "ended").await.reason.as_deref(), Some("buried"));
+    write_hold(db, corp, [now, now.plus(Duration::from_secs(600))], (60020, "not trusted")).await;
+    let reason_of = async |id| find_message(&t, id).await.reason.map(|reason| reason.to_string());
+    assert_eq!(reason_of("open").await.as_deref(), Some("WeCom refused message/send: 60020 not trusted"));
+    assert_eq!(reason_of("ended").await.as_deref(), Some("Given up by hand: why"));
     t.advance(Duration::from_secs(601)).await;
     assert_eq!(find_message(&t, "open").await.reason, None);
 }

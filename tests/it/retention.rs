@@ -14,6 +14,7 @@ use crate::support::chart::{ChartRows, member, published_version};
 use crate::support::chart_rows::find_released_persons;
 use crate::support::conflicts::conflict_state;
 use crate::support::directory::{directory_changes, execute_sql, find_holder};
+use crate::support::messages::{write_count, write_sent_message};
 use crate::support::query::find_keys_with_prefix;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -43,7 +44,8 @@ fn retentions() -> BTreeMap<&'static str, &'static str> {
         ("message_recipients", "as their message"),
         ("message_calls", "as the messages in them"),
         ("message_lanes", "one row a corporation"),
-        ("message_pace", "two days"),
+        ("message_recalls", "as their call"),
+        ("message_counts", "two days"),
         ("message_links", "as their message"),
         ("_sqlx_migrations", "one row a version"),
     ])
@@ -348,48 +350,16 @@ async fn more_old_rows_than_one_transaction_takes_are_all_deleted() {
 #[tokio::test]
 async fn messages_go_30_days_after_they_finished_with_all_that_is_theirs_and_those_that_wait_stay() {
     let t = TestApp::start().await;
-    let now = t.app.clock.now();
-    let ago = |by: Duration| now.minus(by).millis();
+    let (db, corp, now) = (&t.app.db, &t.app.config.wecom.corp_id, t.app.clock.now());
+    let ago = |by: Duration| now.minus(by);
     let (old, young) = (ago(30 * DAY + Duration::from_secs(1)), ago(30 * DAY - Duration::from_secs(1)));
-    let corp = t.app.config.wecom.corp_id.as_str().to_owned();
-    let finished = |at: i64| (at.to_string(), "sent");
-    for (n, id, (finished_at, status)) in [
-        (-4, "row-old", finished(old)),
-        (-3, "row-young", finished(young)),
-        (-2, "row-waits", ("NULL".to_owned(), "accepted")),
-    ] {
-        execute_sql(&t, &format!(
-            "INSERT INTO messages (id, corp_id, seq, client_id, request_hash, kind, content, body, is_unique, targets, \
-               status, reason, not_before, expanded_to, expanded_at, created_at, updated_at, finished_at) \
-             VALUES ('{id}', '{corp}', {n}, 'oa', '', 'text', '{{}}', '{id}', 1, '{{\"users\":[],\"units\":[],\"tags\":[],\"all\":false}}', \
-               '{status}', '', {old}, '', {old}, {old}, {young}, {finished_at})"
-        ))
-        .await;
-        for member in 0..700 {
-            execute_sql(&t, &format!(
-                "INSERT INTO message_recipients (message_id, member, corp_id, seq, userid, body, status, reason, call_id, \
-                   due_at, alone, aside) VALUES ('{id}', '={member}', '{corp}', {n}, '{member}', '{id}', 'sent', '', '{id}', 0, 0, 0)"
-            ))
-            .await;
-        }
-        execute_sql(&t, &format!(
-            "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, reason, attempts, \
-               next_at, holder, lease_until, recall, created_at, finished_at) \
-             VALUES ('{id}', '{corp}', '{id}', '', 1, 1, 'sent', '', 1, 0, '', 0, '', {old}, {old})"
-        ))
-        .await;
-        execute_sql(
-            &t,
-            &format!(
-                "INSERT INTO message_links (id, corp_id, message_id, target, expires_at) \
-             VALUES ('{id}', '{corp}', '{id}', '/', {young})"
-            ),
-        )
-        .await;
+    for (seq, id, finished_at) in
+        [(-4, "row-old", Some(old)), (-3, "row-young", Some(young)), (-2, "row-waits", None)]
+    {
+        write_sent_message(db, corp, (id, seq, 700), old, finished_at).await;
     }
     for bucket in [ago(2 * DAY + Duration::from_secs(1)), ago(2 * DAY - Duration::from_secs(1))] {
-        execute_sql(&t, &format!("INSERT INTO message_pace (corp_id, bucket, calls, recipients) VALUES ('{corp}', {bucket}, 1, 1)"))
-            .await;
+        write_count(db, corp, bucket, 1).await;
     }
     delete_old_rows(&t).await;
     let kept = id_set(&["row-young", "row-waits"]);
@@ -397,9 +367,10 @@ async fn messages_go_30_days_after_they_finished_with_all_that_is_theirs_and_tho
         ("messages", "id"),
         ("message_recipients", "message_id"),
         ("message_calls", "id"),
+        ("message_recalls", "call_id"),
         ("message_links", "id"),
     ] {
         assert_eq!(row_ids(&t, table, key).await, kept, "{table}");
     }
-    assert_eq!((t.count_rows("message_recipients").await, t.count_rows("message_pace").await), (1400, 1));
+    assert_eq!((t.count_rows("message_recipients").await, t.count_rows("message_counts").await), (1400, 1));
 }

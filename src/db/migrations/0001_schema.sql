@@ -274,7 +274,9 @@ CREATE TABLE audit (
 CREATE INDEX audit_at ON audit (at);
 CREATE INDEX audit_userid ON audit (corp_id, lower(userid), at);
 
--- Messages: accepted once, delivered, opened signed in. How they travel is told in src/message/mod.rs.
+-- Messages: accepted once, delivered, opened signed in. How they travel is told in src/message/mod.rs, and what the words of
+-- every status and code mean in src/message/state.rs. reason_code, reason_detail: why something did not happen, and as JSON
+-- what is variable in that; NULL if there is no reason.
 
 -- What was accepted, in the order of `seq`. client_id: the API client, '' for the command line. request_hash: of what was
 -- asked for, so that an Idempotency-Key is good for one thing. content: WeCom's own object of that kind, links wrapped.
@@ -296,7 +298,8 @@ CREATE TABLE messages (
     is_unique       BIGINT NOT NULL,
     targets         TEXT   NOT NULL,
     status          TEXT   NOT NULL,
-    reason          TEXT   NOT NULL,
+    reason_code     TEXT,
+    reason_detail   TEXT,
     not_before      BIGINT NOT NULL,
     expires_at      BIGINT,
     expanded_to     TEXT   NOT NULL,
@@ -318,20 +321,21 @@ CREATE INDEX messages_finished_at ON messages (finished_at);
 -- as one more message to that member; NULL if it surely did not. alone: 1 if it must not share a call, because a call with
 -- several was refused for one of them. aside: 1 if it had to wait because of an equal body: later messages of the member pass.
 CREATE TABLE message_recipients (
-    message_id TEXT   NOT NULL,
-    member     TEXT   NOT NULL,
-    corp_id    TEXT   NOT NULL,
-    seq        BIGINT NOT NULL,
-    userid     TEXT   NOT NULL,
-    person_id  TEXT,
-    body       TEXT   NOT NULL,
-    status     TEXT   NOT NULL,
-    reason     TEXT   NOT NULL,
-    call_id    TEXT,
-    due_at     BIGINT NOT NULL,
-    counted_at BIGINT,
-    alone      BIGINT NOT NULL,
-    aside      BIGINT NOT NULL,
+    message_id    TEXT   NOT NULL,
+    member        TEXT   NOT NULL,
+    corp_id       TEXT   NOT NULL,
+    seq           BIGINT NOT NULL,
+    userid        TEXT   NOT NULL,
+    person_id     TEXT,
+    body          TEXT   NOT NULL,
+    status        TEXT   NOT NULL,
+    reason_code   TEXT,
+    reason_detail TEXT,
+    call_id       TEXT,
+    due_at        BIGINT NOT NULL,
+    counted_at    BIGINT,
+    alone         BIGINT NOT NULL,
+    aside         BIGINT NOT NULL,
     PRIMARY KEY (message_id, member)
 );
 CREATE INDEX message_recipients_queue ON message_recipients (corp_id, seq, due_at) WHERE status = 'pending';
@@ -343,7 +347,7 @@ CREATE INDEX message_recipients_call ON message_recipients (call_id) WHERE call_
 -- Calls of message/send, written before they are made. request: the exact bytes, '' once it is over; recipients: how many.
 -- window_ms: WeCom's duplicate window that the request asks for. status: due | calling | sent | failed | unknown. A call that
 -- is being made belongs to `holder` until lease_until. uncertain_at: since when WeCom may have acted on it without our
--- knowing; NULL if it surely has not. recall: '' | due | calling | done | failed, by the same lease.
+-- knowing; NULL if it surely has not.
 CREATE TABLE message_calls (
     id            TEXT   PRIMARY KEY,
     corp_id       TEXT   NOT NULL,
@@ -352,7 +356,8 @@ CREATE TABLE message_calls (
     recipients    BIGINT NOT NULL,
     window_ms     BIGINT NOT NULL,
     status        TEXT   NOT NULL,
-    reason        TEXT   NOT NULL,
+    reason_code   TEXT,
+    reason_detail TEXT,
     attempts      BIGINT NOT NULL,
     next_at       BIGINT NOT NULL,
     holder        TEXT   NOT NULL,
@@ -360,30 +365,44 @@ CREATE TABLE message_calls (
     uncertain_at  BIGINT,
     msgid         TEXT,
     response_code TEXT,
-    recall        TEXT   NOT NULL,
     created_at    BIGINT NOT NULL,
     finished_at   BIGINT
 );
 CREATE INDEX message_calls_due ON message_calls (corp_id, next_at) WHERE status IN ('due', 'calling');
-CREATE INDEX message_calls_recall ON message_calls (corp_id, next_at) WHERE recall IN ('due', 'calling');
 CREATE INDEX message_calls_body ON message_calls (corp_id, body, created_at);
 CREATE INDEX message_calls_created_at ON message_calls (created_at);
 
+-- Calls of message/recall, each for one call that WeCom took. status: due | calling | done | failed; leased as those calls
+-- are. Kept as long as the call that they take back.
+CREATE TABLE message_recalls (
+    call_id       TEXT   PRIMARY KEY REFERENCES message_calls (id),
+    corp_id       TEXT   NOT NULL,
+    status        TEXT   NOT NULL,
+    reason_code   TEXT,
+    reason_detail TEXT,
+    attempts      BIGINT NOT NULL,
+    next_at       BIGINT NOT NULL,
+    holder        TEXT   NOT NULL,
+    lease_until   BIGINT NOT NULL
+);
+CREATE INDEX message_recalls_due ON message_recalls (corp_id, next_at) WHERE status IN ('due', 'calling');
+
 -- The one way out to WeCom. Whoever plans or claims calls takes this row first, so that limits hold across replicas.
--- hold_until: nothing is sent before; hold_reason: why, '' if only a limit of WeCom's has to pass; hold_since: 0 or since
--- when it cannot send; holds: how often in a row; at_once: how many calls may be made at the same time.
+-- hold_until: nothing is sent before. hold_code, hold_detail: why, and what is variable in that; hold_since: since when; all
+-- three are NULL while messages can be sent. holds: how often in a row.
 CREATE TABLE message_lanes (
-    corp_id     TEXT   PRIMARY KEY,
-    turn        BIGINT NOT NULL,
-    hold_until  BIGINT NOT NULL,
-    hold_reason TEXT   NOT NULL,
-    hold_since  BIGINT NOT NULL,
-    holds       BIGINT NOT NULL,
-    at_once     BIGINT NOT NULL
+    corp_id              TEXT   PRIMARY KEY,
+    turn                 BIGINT NOT NULL,
+    hold_until           BIGINT NOT NULL,
+    hold_code            TEXT,
+    hold_detail          TEXT,
+    hold_since           BIGINT,
+    holds                BIGINT NOT NULL,
+    max_concurrent_calls BIGINT NOT NULL
 );
 
 -- How many calls were made and how many recipients they had, in buckets of ten seconds. Kept two days.
-CREATE TABLE message_pace (
+CREATE TABLE message_counts (
     corp_id    TEXT   NOT NULL,
     bucket     BIGINT NOT NULL,
     calls      BIGINT NOT NULL,

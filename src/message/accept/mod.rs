@@ -20,7 +20,7 @@ use chrono::{DateTime, Timelike as _};
 use chrono_tz::Tz;
 
 pub(super) use self::group_commit::GroupCommit;
-use self::store::{InsertOutcome, NewMessage};
+use self::store::{EarlierMessage, InsertOutcome, NewMessage};
 use super::content::{self, FieldError, MessageRequest};
 use super::{MessageTargets, Messages};
 use crate::base::clock::Timestamp;
@@ -139,7 +139,7 @@ impl Messages {
         let validated = content::validate_content(&request, &inner.hosts.load());
         // A known key is answered before the recipients are resolved: they may have left since.
         if let Some(key) = key
-            && let Some((id, hash)) =
+            && let Some(EarlierMessage { id, request_hash: hash }) =
                 store::find_by_key(&inner.db, &settings.corp, sender.as_str(), key).await?
         {
             if hash != request_hash {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use sqlx::Row as _;
+use sqlx::{FromRow, Row as _};
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId, PersonId, UserId};
 use crate::db::feed::{FeedCounter, advance_counter};
+use crate::db::types::FlagColumn;
 use crate::db::{Db, Tx};
 use crate::directory::row::{keep_readable, published};
 use crate::directory::{EntrySource, PersonStatus};
@@ -77,22 +78,28 @@ pub(super) async fn find_userid_owners(
     Ok(found)
 }
 
-/// Returns the message that a client's key belongs to, and the hash of its request.
+/// A message that has the key or the id of another one.
+#[derive(Debug, FromRow)]
+pub(super) struct EarlierMessage {
+    pub(super) id: MessageId,
+    pub(super) request_hash: String,
+}
+
+/// Returns the message that a client's key belongs to.
 pub(super) async fn find_by_key(
     db: &Db,
     corp: &CorpId,
     client: &str,
     key: &str,
-) -> sqlx::Result<Option<(MessageId, String)>> {
-    let row = sqlx::query(
+) -> sqlx::Result<Option<EarlierMessage>> {
+    sqlx::query_as(
         "SELECT id, request_hash FROM messages WHERE corp_id = $1 AND client_id = $2 AND idempotency_key = $3",
     )
-    .bind(corp.as_str())
+    .bind(corp)
     .bind(client)
     .bind(key)
     .fetch_optional(db.pool())
-    .await?;
-    row.map(|row| Ok((MessageId::new(row.try_get::<String, _>(0)?), row.try_get(1)?))).transpose()
+    .await
 }
 
 /// A validated message, ready to be written.
@@ -151,26 +158,25 @@ async fn insert_message(
 ) -> sqlx::Result<InsertOutcome> {
     let new = sqlx::query(
         "INSERT INTO messages (id, corp_id, seq, client_id, idempotency_key, request_hash, kind, content, body, \
-                               is_unique, targets, status, reason, not_before, expires_at, expanded_to, created_at, \
-                               updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', $13, $14, '', $15, $15) \
+           is_unique, targets, status, not_before, expires_at, expanded_to, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '', $15, $15) \
          ON CONFLICT DO NOTHING",
     )
-    .bind(message.id.as_str())
-    .bind(message.corp.as_str())
+    .bind(&message.id)
+    .bind(&message.corp)
     .bind(seq)
     .bind(&message.client)
     .bind(message.key.as_deref())
     .bind(&message.request_hash)
-    .bind(message.kind.as_str())
+    .bind(message.kind)
     .bind(&message.content)
     .bind(&message.body)
-    .bind(i64::from(message.is_unique))
+    .bind(FlagColumn(message.is_unique))
     .bind(&message.targets)
-    .bind(MessageStatus::Accepted.as_str())
-    .bind(message.not_before.millis())
-    .bind(message.expires_at.map(Timestamp::millis))
-    .bind(now.millis())
+    .bind(MessageStatus::Accepted)
+    .bind(message.not_before)
+    .bind(message.expires_at)
+    .bind(now)
     .execute(&mut **tx)
     .await?
     .rows_affected();
@@ -182,10 +188,10 @@ async fn insert_message(
             "INSERT INTO message_links (id, corp_id, message_id, target, expires_at) VALUES ($1, $2, $3, $4, $5)",
         )
         .bind(&link.id)
-        .bind(message.corp.as_str())
-        .bind(message.id.as_str())
+        .bind(&message.corp)
+        .bind(&message.id)
         .bind(&link.target)
-        .bind(message.links_expire_at.millis())
+        .bind(message.links_expire_at)
         .execute(&mut **tx)
         .await?;
     }
@@ -194,20 +200,19 @@ async fn insert_message(
 
 /// Finds the row that prevented the insertion.
 async fn find_conflict(tx: &mut Tx, message: &NewMessage) -> sqlx::Result<InsertOutcome> {
-    let row = sqlx::query(
+    let row: EarlierMessage = sqlx::query_as(
         "SELECT id, request_hash FROM messages \
          WHERE id = $1 OR (corp_id = $2 AND client_id = $3 AND idempotency_key = $4)",
     )
-    .bind(message.id.as_str())
-    .bind(message.corp.as_str())
+    .bind(&message.id)
+    .bind(&message.corp)
     .bind(&message.client)
     .bind(message.key.as_deref())
     .fetch_one(&mut **tx)
     .await?;
-    let (id, hash): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-    Ok(match id {
-        id if id == message.id.as_str() => InsertOutcome::Inserted,
-        id if hash == message.request_hash => InsertOutcome::RepeatOf(MessageId::new(id)),
+    Ok(match row {
+        row if row.id == message.id => InsertOutcome::Inserted,
+        row if row.request_hash == message.request_hash => InsertOutcome::RepeatOf(row.id),
         _ => InsertOutcome::KeyConflict,
     })
 }

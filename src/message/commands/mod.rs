@@ -15,7 +15,10 @@ use super::accept::LINK_LIFETIME;
 use super::deliver::expire::store::stop_expansion;
 use super::deliver::expire::{FinalOutcome, end_unsent};
 use super::deliver::recall::RECALL_WINDOW;
-use super::{DeliveryCounts, Messages, store as shared};
+use super::deliver::recall::store::insert_recall;
+use super::reason::DeliveryReason;
+use super::state::FailureReason;
+use super::{DeliveryCounts, MessageStatus, Messages, store as shared};
 use crate::audit::{self, AuditEntry};
 use crate::base::clock::Timestamp;
 use crate::base::id::MessageId;
@@ -84,7 +87,8 @@ impl Messages {
             let waits = store::count_unsent_recipients(&mut tx, id).await? > 0;
             // No worker may make these calls before they are dissolved, after this transaction.
             store::park_untried_calls(&mut tx, id, now.plus(PARK_TIME)).await?;
-            stop_expansion(&mut tx, id, ("recalled", shared::RECALLED_REASON), now).await?;
+            let end = FinalOutcome::new(MessageStatus::Recalled, FailureReason::Recalled.into());
+            stop_expansion(&mut tx, id, &end, now).await?;
             let out = self.recall_sent(&mut tx, id, now).await?;
             if !waits && !out && !store::is_recalled(&mut tx, id).await? {
                 return Err(CommandError::NothingToDo(
@@ -122,7 +126,7 @@ impl Messages {
             return Err(CommandError::TooLate(id.clone()));
         }
         for call in calls.iter().filter(|call| call.sent_at.is_some()) {
-            store::recall_call(tx, &call.id, now).await?;
+            insert_recall(tx, &call.id, now).await?;
         }
         Ok(!calls.is_empty())
     }
@@ -156,10 +160,10 @@ impl Messages {
         let not_reached = store::count_not_reached(&mut tx, id).await?;
         let held_back = store::count_held_back(&mut tx, id, is_held, now).await?;
         // Its units and tags had no members, and may have some now.
-        let anew = not_reached == 0 && message.is_finished && store::has_no_recipients(&mut tx, id).await?;
+        let anew = not_reached == 0 && message.is_finished() && store::has_no_recipients(&mut tx, id).await?;
         if not_reached > 0 || anew {
             store::reopen_message(&mut tx, id, anew, now, now.plus(LINK_LIFETIME)).await?;
-        } else if held_back == 0 && (!is_held || message.is_expanded) {
+        } else if held_back == 0 && (!is_held || message.is_expanded()) {
             return Err(CommandError::NothingToDo(
                 id.clone(),
                 "all its recipients have it or are still to get it, and nothing holds it back",
@@ -186,7 +190,7 @@ impl Messages {
                 return Ok(());
             }
             reached = store::retry_recipients(&mut tx, id, &after, now).await?;
-            if reached.is_some() && message.is_some_and(|message| message.is_finished) {
+            if reached.is_some() && message.is_some_and(|message| message.is_finished()) {
                 // The recipients of the first transactions have finished the message already.
                 store::reopen_message(&mut tx, id, false, now, now.plus(LINK_LIFETIME)).await?;
             }
@@ -211,11 +215,11 @@ impl Messages {
         let message = store::find_message(&mut tx, corp, id)
             .await?
             .ok_or_else(|| CommandError::NotFound(id.clone()))?;
-        if message.is_finished {
+        if message.is_finished() {
             return Err(CommandError::NothingToDo(id.clone(), "it has ended"));
         }
         let recipients = store::count_unsent_recipients(&mut tx, id).await?;
-        if recipients == 0 && message.is_expanded {
+        if recipients == 0 && message.is_expanded() {
             return Err(CommandError::NothingToDo(
                 id.clone(),
                 "its calls are under way; nothing of it waits",
@@ -224,12 +228,11 @@ impl Messages {
         let detail = format!("bury {id}: {recipients} recipients, {why}");
         let detail = audit_entry(&requester, detail.replace('\0', "\u{fffd}"));
         audit::store::insert_entry(&mut tx, corp, &detail, self.0.clock.now()).await?;
-        let reason = format!("Given up by hand: {}", why.replace('\0', "\u{fffd}"));
-        let end = FinalOutcome { status: "failed", reason: &reason, keeps_reason: false };
+        let end = FinalOutcome::new(MessageStatus::Failed, DeliveryReason::buried(why));
         loop {
             let now = self.0.clock.now();
             let (ended, is_all) =
-                end_unsent(&mut tx, id, end, &mut { shared::MAX_ROWS_PER_TRANSACTION }, now).await?;
+                end_unsent(&mut tx, id, &end, &mut { shared::MAX_ROWS_PER_TRANSACTION }, now).await?;
             if is_all {
                 shared::finish_messages(&mut tx, std::slice::from_ref(id), now).await?;
             }

@@ -94,9 +94,10 @@ impl MessageRequest {
         let expires_at = object.take_text("expires_at", false, &mut errors);
         object.refuse_unknown_fields(&mut errors);
         let kind = kind.and_then(|word| {
-            let kind = MessageKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+            let kind = MessageKind::parse(&word);
             if kind.is_none() {
-                let known = MessageKind::ALL.map(MessageKind::as_str).join(", ");
+                let known: Vec<_> = MessageKind::ALL.iter().map(|kind| kind.as_str()).collect();
+                let known = known.join(", ");
                 errors.add("kind", format!("{} is none of {known}", object_reader::quote(&word)));
             }
             kind

@@ -45,6 +45,7 @@ use self::claim::{ClaimBatch, ClaimedCall, MAX_START_DELAY};
 use self::in_flight::InFlightCalls;
 use self::recall::ClaimedRecall;
 use self::verdict::Verdict;
+use super::state::FailureReason;
 use super::store::SendWindow;
 use super::{Messages, store as shared};
 use crate::base::clock::{Clock, Timestamp};
@@ -57,9 +58,6 @@ const MAX_PARALLEL_CALLS: usize = 10;
 
 /// How many messages are expanded before calls are planned.
 const MAX_MESSAGES_BEFORE_PLANNING: u64 = 2000;
-
-const ANSWER_LOST_REASON: &str =
-    "WeCom's answer was lost, and it is too late to ask again without sending twice.";
 
 /// What a delivering process has in memory. No message's outcome depends on it.
 #[derive(Debug)]
@@ -225,7 +223,7 @@ impl Messages {
             match task {
                 CallTask::Send(call) => messages.execute_call(&call, &stop).await,
                 CallTask::GiveUp(call) => {
-                    let verdict = Verdict::Unknown { reason: ANSWER_LOST_REASON.to_owned() };
+                    let verdict = Verdict::Unknown { reason: FailureReason::AnswerLost.into() };
                     messages.settle(&call, verdict, &stop).await
                 }
                 CallTask::Recall(recall) => messages.recall_call(&recall, &stop).await,
@@ -251,19 +249,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::message::store::MAX_CONCURRENT_CALLS;
 
     #[test]
     fn a_hold_that_is_over_before_its_time_was_lifted_by_hand() {
         let now = Timestamp::from_millis(1_000_000);
-        let until = |hold_until| SendWindow {
-            turn: 1,
-            hold_until,
-            hold_reason: String::new(),
-            hold_since: None,
-            holds: 1,
-            max_concurrent_calls: MAX_CONCURRENT_CALLS,
-        };
+        let until = |hold_until| SendWindow { hold_until, holds: 1, ..SendWindow::UNUSED };
         let (open, later) = (until(Timestamp::from_millis(0)), now.plus(Duration::from_secs(50)));
         let memory = DeliveryMemory::new(&Clock::System);
         assert!(!memory.sees_hold_lifted(&open, now));

@@ -42,7 +42,7 @@ pub(super) fn earliest_free_time(windows: [RateWindow; 2], nth: [Option<Timestam
     in_minute.map(|at| at.plus(minute.length)).max(in_hour.map(|at| at.plus(hour.length)))
 }
 
-/// The width of a bucket of `message_pace`.
+/// The width of a bucket of `message_counts`.
 pub(super) const BUCKET_WIDTH: Duration = Duration::from_secs(10);
 
 /// Returns the beginning of the bucket that contains `at`.

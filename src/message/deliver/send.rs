@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::claim::{ANSWER_DEADLINE, ClaimedCall};
 use super::verdict::CallAnswer;
-use crate::message::Messages;
+use crate::message::{MessageKind, Messages};
 use crate::wecom::Deadline;
 
 /// Builds the body of a call, byte for byte (document 90236). `content` is WeCom's own object of
@@ -14,14 +14,14 @@ use crate::wecom::Deadline;
 /// Never for the content of a row.
 pub(super) fn build_request<'a>(
     userids: impl Iterator<Item = &'a str>,
-    kind: &str,
+    kind: MessageKind,
     content: &str,
     agent: u32,
     window: Duration,
 ) -> sqlx::Result<String> {
     let touser = userids.collect::<Vec<_>>().join("|");
     let touser = serde_json::to_string(&touser).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let seconds = window.as_secs();
+    let (kind, seconds) = (kind.as_str(), window.as_secs());
     Ok(format!(
         r#"{{"touser":{touser},"msgtype":"{kind}","agentid":{agent},"{kind}":{content},"enable_duplicate_check":1,"duplicate_check_interval":{seconds}}}"#
     ))
@@ -46,7 +46,7 @@ mod tests {
     fn the_bytes_are_wecoms_and_the_same_every_time() {
         let body = build_request(
             ["ZhangSan", "lisi"].into_iter(),
-            "text",
+            MessageKind::Text,
             r#"{"content":"请审批"}"#,
             1_000_002,
             Duration::from_secs(120),

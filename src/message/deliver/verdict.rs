@@ -2,6 +2,7 @@
 
 use super::backoff;
 use crate::base::clock::Timestamp;
+use crate::message::reason::DeliveryReason;
 use crate::wecom::wire::SentMessage;
 use crate::wecom::{SendRefusal, WecomError};
 
@@ -22,9 +23,9 @@ pub(super) enum CallAnswer {
     /// WeCom refused it, so nothing was sent.
     Refused(CallRefusal),
     /// It never reached WeCom.
-    NotMade(String),
+    NotMade(DeliveryReason),
     /// The outcome is not known.
-    Uncertain(String),
+    Uncertain(DeliveryReason),
 }
 
 /// WeCom's refusal of a call.
@@ -34,8 +35,7 @@ pub(super) struct CallRefusal {
     pub(super) class: SendRefusal,
     /// `errcode`, if WeCom gave one.
     pub(super) code: Option<i64>,
-    /// The refusal in words, for people.
-    pub(super) words: String,
+    pub(super) reason: DeliveryReason,
 }
 
 impl CallAnswer {
@@ -61,11 +61,11 @@ impl CallAnswer {
     }
 
     fn from_error(error: &WecomError) -> Self {
-        let words = error.to_string();
+        let reason = DeliveryReason::from_error(error);
         match SendRefusal::from_error(error) {
-            Some(class) => Self::Refused(CallRefusal { class, code: error.code(), words }),
-            None if error.may_have_worked() => Self::Uncertain(words),
-            None => Self::NotMade(words),
+            Some(class) => Self::Refused(CallRefusal { class, code: error.code(), reason }),
+            None if error.may_have_worked() => Self::Uncertain(reason),
+            None => Self::NotMade(reason),
         }
     }
 }
@@ -96,13 +96,18 @@ pub(super) enum Verdict {
         unlicensed: Vec<String>,
     },
     /// The same bytes are sent again, not before `at`.
-    Retry { at: Timestamp, uncertain_at: Option<Timestamp>, reason: String, obstacle: Option<SendObstacle> },
+    Retry {
+        at: Timestamp,
+        uncertain_at: Option<Timestamp>,
+        reason: DeliveryReason,
+        obstacle: Option<SendObstacle>,
+    },
     /// Each recipient gets a call of its own.
-    SendSeparately { reason: String },
+    SendSeparately { reason: DeliveryReason },
     /// It reached nobody and never will. `label` is for the metric.
-    Failed { reason: String, label: String },
+    Failed { reason: DeliveryReason, label: String },
     /// It may have reached everybody and is not tried again.
-    Unknown { reason: String },
+    Unknown { reason: DeliveryReason },
 }
 
 impl Verdict {
@@ -121,15 +126,15 @@ impl Verdict {
 pub(super) enum SendObstacle {
     TooManyCalls,
     /// One of WeCom's limits.
-    LimitReached(String),
+    LimitReached,
     /// Something that an administrator has to mend.
-    NeedsAdministrator(String),
+    NeedsAdministrator(DeliveryReason),
 }
 
 impl SendObstacle {
     /// Whether it holds the send window.
     pub(super) const fn holds(&self) -> bool {
-        matches!(self, Self::LimitReached(_) | Self::NeedsAdministrator(_))
+        matches!(self, Self::LimitReached | Self::NeedsAdministrator(_))
     }
 }
 
@@ -140,31 +145,28 @@ pub(super) fn decide_verdict(answer: CallAnswer, attempt: &CallAttempt<'_>, now:
         }
         CallAnswer::NotMade(reason) => retry_verdict(attempt, now, reason, None),
         CallAnswer::Uncertain(reason) => uncertain_verdict(attempt, now, reason),
-        CallAnswer::Refused(CallRefusal { class, code, words }) => match class {
-            SendRefusal::Retry => retry_verdict(attempt, now, words, None),
+        CallAnswer::Refused(CallRefusal { class, code, reason }) => match class {
+            SendRefusal::Retry => retry_verdict(attempt, now, reason, None),
             SendRefusal::ReduceParallelism => {
-                retry_verdict(attempt, now, words, Some(SendObstacle::TooManyCalls))
+                retry_verdict(attempt, now, reason, Some(SendObstacle::TooManyCalls))
             }
-            SendRefusal::AwaitQuota => {
-                retry_verdict(attempt, now, words.clone(), Some(SendObstacle::LimitReached(words)))
-            }
+            SendRefusal::AwaitQuota => retry_verdict(attempt, now, reason, Some(SendObstacle::LimitReached)),
             SendRefusal::NeedsAdministrator => {
-                retry_verdict(attempt, now, words.clone(), Some(SendObstacle::NeedsAdministrator(words)))
+                let obstacle = SendObstacle::NeedsAdministrator(reason.clone());
+                retry_verdict(attempt, now, reason, Some(obstacle))
             }
             // An earlier attempt may have reached recipients that were valid then. So the call has
             // not certainly failed, and separate calls could reach them twice.
             SendRefusal::SplitRecipients | SendRefusal::NoRecipient | SendRefusal::RejectedMessage
                 if attempt.uncertain_at.is_some() =>
             {
-                Verdict::Unknown { reason: words }
+                Verdict::Unknown { reason }
             }
             // WeCom does not say which recipient it refuses.
-            SendRefusal::SplitRecipients if attempt.recipients > 1 => {
-                Verdict::SendSeparately { reason: words }
-            }
+            SendRefusal::SplitRecipients if attempt.recipients > 1 => Verdict::SendSeparately { reason },
             SendRefusal::SplitRecipients | SendRefusal::NoRecipient | SendRefusal::RejectedMessage => {
                 Verdict::Failed {
-                    reason: words,
+                    reason,
                     label: code.map_or_else(|| "refused".to_owned(), |code| code.to_string()),
                 }
             }
@@ -176,7 +178,7 @@ pub(super) fn decide_verdict(answer: CallAnswer, attempt: &CallAttempt<'_>, now:
 fn retry_verdict(
     attempt: &CallAttempt<'_>,
     now: Timestamp,
-    reason: String,
+    reason: DeliveryReason,
     obstacle: Option<SendObstacle>,
 ) -> Verdict {
     let at = now.plus(backoff::retry_pause(attempt.number, attempt.call_id));
@@ -185,7 +187,7 @@ fn retry_verdict(
     Verdict::Retry { at, uncertain_at: attempt.uncertain_at, reason, obstacle }
 }
 
-fn uncertain_verdict(attempt: &CallAttempt<'_>, now: Timestamp, reason: String) -> Verdict {
+fn uncertain_verdict(attempt: &CallAttempt<'_>, now: Timestamp, reason: DeliveryReason) -> Verdict {
     if now >= attempt.retry_until {
         return Verdict::Unknown { reason };
     }
@@ -199,7 +201,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::clock::Timestamp;
+    use crate::message::state::FailureReason;
 
     const BEGAN: Timestamp = Timestamp::from_millis(1_000_000_000);
 
@@ -218,7 +220,7 @@ mod tests {
 
     fn refusal(code: i64) -> CallAnswer {
         let class = SendRefusal::from_errcode(code);
-        CallAnswer::Refused(CallRefusal { class, code: Some(code), words: format!("no {code}") })
+        CallAnswer::Refused(CallRefusal { class, code: Some(code), reason: FailureReason::Refused.into() })
     }
 
     #[test]
@@ -233,7 +235,7 @@ mod tests {
             Verdict::Retry { uncertain_at: Some(_), .. } => "uncertain",
             Verdict::Retry { obstacle: None, .. } => "again",
             Verdict::Retry { obstacle: Some(SendObstacle::TooManyCalls), .. } => "fewer",
-            Verdict::Retry { obstacle: Some(SendObstacle::LimitReached(_)), .. } => "limited",
+            Verdict::Retry { obstacle: Some(SendObstacle::LimitReached), .. } => "limited",
             Verdict::Retry { obstacle: Some(SendObstacle::NeedsAdministrator(_)), .. } => "held",
             Verdict::SendSeparately { .. } => "apart",
             Verdict::Failed { .. } => "failed",
@@ -264,7 +266,7 @@ mod tests {
     #[test]
     fn a_refusal_leaves_as_uncertain_what_was_so_before_and_nothing_else() {
         let now = BEGAN.plus(Duration::from_secs(1));
-        for answer in [refusal(-1), CallAnswer::NotMade("no connection".to_owned())] {
+        for answer in [refusal(-1), CallAnswer::NotMade(FailureReason::Unreachable.into())] {
             for uncertain in [false, true] {
                 let attempt = attempt(3, uncertain);
                 let Verdict::Retry { uncertain_at, at, .. } = decide_verdict(answer.clone(), &attempt, now)
@@ -282,14 +284,18 @@ mod tests {
         for code in [40003, 60111, 81013, 40058, 45002, 123_456] {
             for recipients in [1, 7] {
                 let verdict = decide_verdict(refusal(code), &attempt(recipients, true), BEGAN);
-                assert_eq!(verdict, Verdict::Unknown { reason: format!("no {code}") }, "{recipients}");
+                assert_eq!(
+                    verdict,
+                    Verdict::Unknown { reason: FailureReason::Refused.into() },
+                    "{recipients}"
+                );
             }
         }
     }
 
     #[test]
     fn silence_is_asked_again_inside_the_window_and_never_after_it() {
-        let silence = || CallAnswer::Uncertain("no answer".to_owned());
+        let silence = || CallAnswer::Uncertain(FailureReason::Timeout.into());
         for uncertain in [false, true] {
             let attempt = attempt(1, uncertain);
             let mut now = BEGAN.plus(Duration::from_secs(14));

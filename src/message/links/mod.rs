@@ -27,7 +27,7 @@ use crate::http::failure::Failure;
 use crate::http::redirect::redirect;
 use crate::http::words::Code;
 use crate::session::{self, SessionError, Sessions};
-use store::{Audience, LinkRow, OpenState};
+use store::{Audience, LinkRow};
 
 use super::Messages;
 
@@ -106,7 +106,7 @@ enum LinkError {
 impl MessageLinks {
     async fn open(&self, id: &str, method: &Method, request: &BrowserRequest) -> Result<Response, LinkError> {
         let now = request.view.at;
-        let link = self.find(id).await?.filter(|link| link.expires_at > now && !link.recalled);
+        let link = self.find(id).await?.filter(|link| link.expires_at > now && !link.is_recalled());
         let link = link.ok_or(LinkError::Expired)?;
         let session = match self.0.sessions.check(&request.headers, &request.origin).await {
             Ok(session) => session,
@@ -116,7 +116,7 @@ impl MessageLinks {
             Err(_) => return Ok(redirect_to_sign_in(request, &request.path(&format!("m/{id}")), "")),
         };
         let person = &session.person;
-        let audience = store::find_audience(&self.0.db, &link.message, person).await?;
+        let audience = store::find_audience(&self.0.db, &link.message_id, person).await?;
         // Inside WeCom the account is switched in the app, and only WeCom knows the current one. So
         // WeCom is asked once. That is needless only if the session belongs to the one person who
         // can see the message on a phone.
@@ -130,7 +130,7 @@ impl MessageLinks {
         let hosts = &self.0.site.hosts;
         let target = ReturnTo::parse(&link.target, hosts.public(), hosts).map_err(|_| LinkError::Expired)?;
         // HEAD only asks where the link leads.
-        if link.opened == OpenState::Unopened && *method != Method::HEAD {
+        if link.opened_at.is_none() && *method != Method::HEAD {
             // The reader of the message neither waits for a busy database nor fails with it.
             if let Err(error) = store::mark_opened(&self.0.db, &self.0.corp, id, now).await {
                 tracing::warn!(%error, "It could not be written that a message's link was opened");
@@ -197,7 +197,7 @@ impl MessageLinks {
             address: request.address,
             host: request.origin.authority(),
             decision: "refused",
-            detail: format!("{}; message {}", Code::MessageNotForYou.as_str(), link.message),
+            detail: format!("{}; message {}", Code::MessageNotForYou.as_str(), link.message_id),
             request_id: request.view.request_id.to_string(),
         };
         let Some(entry) = self.0.refusals.limit(entry, id, now) else { return };

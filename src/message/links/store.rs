@@ -1,6 +1,6 @@
 //! SQL of the links of messages.
 
-use sqlx::Row as _;
+use sqlx::FromRow;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId};
@@ -9,41 +9,28 @@ use crate::message::{Addressee, MessageStatus};
 use crate::session;
 
 /// A link, with the state of its message.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub(super) struct LinkRow {
-    pub(super) message: MessageId,
+    pub(super) message_id: MessageId,
     pub(super) target: String,
     pub(super) expires_at: Timestamp,
-    pub(super) opened: OpenState,
-    /// Somebody asked to recall the message, with or without success.
-    pub(super) recalled: bool,
+    pub(super) opened_at: Option<Timestamp>,
+    recall_at: Option<Timestamp>,
+    status: MessageStatus,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OpenState {
-    Unopened,
-    Opened,
+impl LinkRow {
+    /// Whether somebody asked to recall the message, with or without success.
+    pub(super) fn is_recalled(&self) -> bool {
+        self.recall_at.is_some() || self.status == MessageStatus::Recalled
+    }
 }
+
+pub(super) const FIND_LINK: &str = "SELECT l.message_id, l.target, l.expires_at, l.opened_at, m.recall_at, m.status \
+     FROM message_links l JOIN messages m ON m.id = l.message_id WHERE l.id = $1 AND l.corp_id = $2";
 
 pub(super) async fn find_link(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<LinkRow>> {
-    let row = sqlx::query(
-        "SELECT l.message_id, l.target, l.expires_at, l.opened_at, m.recall_at, m.status \
-         FROM message_links l JOIN messages m ON m.id = l.message_id WHERE l.id = $1 AND l.corp_id = $2",
-    )
-    .bind(id)
-    .bind(corp.as_str())
-    .fetch_optional(db.pool())
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let (opened_at, recall_at): (Option<i64>, Option<i64>) = (row.try_get(3)?, row.try_get(4)?);
-    let status: String = row.try_get(5)?;
-    Ok(Some(LinkRow {
-        message: MessageId::new(row.try_get::<String, _>(0)?),
-        target: row.try_get(1)?,
-        expires_at: Timestamp::from_millis(row.try_get(2)?),
-        opened: if opened_at.is_some() { OpenState::Opened } else { OpenState::Unopened },
-        recalled: recall_at.is_some() || status == MessageStatus::Recalled.as_str(),
-    }))
+    sqlx::query_as(FIND_LINK).bind(id).bind(corp).fetch_optional(db.pool()).await
 }
 
 /// For whom a message is, seen from one person.
@@ -57,6 +44,18 @@ pub(super) enum Audience {
     OnlyOthers,
 }
 
+#[derive(Debug, FromRow)]
+struct AudienceRow {
+    theirs: i64,
+    everybodys: i64,
+    at_most_two: i64,
+}
+
+pub(super) const FIND_AUDIENCE: &str = "SELECT \
+       (SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND member IN ($2, $3)) AS theirs, \
+       (SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND member = $4) AS everybodys, \
+       (SELECT COUNT(*) FROM (SELECT 1 FROM message_recipients WHERE message_id = $1 LIMIT 2) AS two) AS at_most_two";
+
 /// Returns whether a message is for `person`.
 ///
 /// It is if the person is a recipient or it went to everybody. The userid counts only where the
@@ -66,20 +65,14 @@ pub(super) async fn find_audience(
     message: &MessageId,
     person: &session::SessionPerson,
 ) -> sqlx::Result<Audience> {
-    let row = sqlx::query(
-        "SELECT \
-           (SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND member IN ($2, $3)), \
-           (SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND member = $4), \
-           (SELECT COUNT(*) FROM (SELECT 1 FROM message_recipients WHERE message_id = $1 LIMIT 2) AS some_of_them)",
-    )
-    .bind(message.as_str())
-    .bind(Addressee::Person(person.id.clone()).key())
-    .bind(Addressee::Userid(person.userid.folded()).key())
-    .bind(Addressee::All.key())
-    .fetch_one(db.pool())
-    .await?;
-    let (theirs, everybodys, all): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    Ok(match (theirs, everybodys, all) {
+    let row: AudienceRow = sqlx::query_as(FIND_AUDIENCE)
+        .bind(message)
+        .bind(Addressee::Person(person.id.clone()).key())
+        .bind(Addressee::Userid(person.userid.folded()).key())
+        .bind(Addressee::All.key())
+        .fetch_one(db.pool())
+        .await?;
+    Ok(match (row.theirs, row.everybodys, row.at_most_two) {
         (0, 0, _) => Audience::OnlyOthers,
         // There is a single row, and it is this person's.
         (1, 0, 1) => Audience::OnlyThisPerson,
@@ -94,8 +87,8 @@ pub(super) async fn mark_opened(db: &Db, corp: &CorpId, id: &str, now: Timestamp
         "UPDATE message_links SET opened_at = $3 WHERE id = $1 AND corp_id = $2 AND opened_at IS NULL",
     )
     .bind(id)
-    .bind(corp.as_str())
-    .bind(now.millis())
+    .bind(corp)
+    .bind(now)
     .execute(&mut *tx)
     .await?;
     tx.commit().await

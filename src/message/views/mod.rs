@@ -9,6 +9,8 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
+use super::reason::{DeliveryReason, SendHold};
+use super::state::{FailureReason, RecipientStatus};
 use super::{Addressee, MessageKind, MessageStatus, MessageTargets, Messages};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ClientId, CorpId, MessageId};
@@ -32,7 +34,7 @@ pub struct MessageView {
     /// What recipients tapped: always empty, because no kind of this version asks anything.
     pub interactions: [(); 0],
     /// Why it failed, or why nothing is sent at the moment.
-    pub reason: Option<String>,
+    pub reason: Option<DeliveryReason>,
     /// The most attempts of any of its calls.
     pub attempts: i64,
     pub created_at: Timestamp,
@@ -76,7 +78,7 @@ pub struct RecipientView {
     pub userid: String,
     pub status: DeliveryStatus,
     /// Why it failed.
-    pub reason: Option<String>,
+    pub reason: Option<DeliveryReason>,
 }
 
 /// The status of one recipient.
@@ -89,6 +91,16 @@ pub enum DeliveryStatus {
     Sent,
     /// WeCom refused it, it was given up, or the outcome is not known.
     Failed,
+}
+
+impl From<RecipientStatus> for DeliveryStatus {
+    fn from(status: RecipientStatus) -> Self {
+        match status {
+            RecipientStatus::Pending | RecipientStatus::Calling => Self::Pending,
+            RecipientStatus::Sent => Self::Sent,
+            RecipientStatus::Failed | RecipientStatus::Unknown => Self::Failed,
+        }
+    }
 }
 
 impl DeliveryStatus {
@@ -107,7 +119,7 @@ pub struct MessageSummary {
     pub id: MessageId,
     pub status: MessageStatus,
     /// As [`MessageView::reason`].
-    pub reason: Option<String>,
+    pub reason: Option<DeliveryReason>,
     /// As [`MessageView::attempts`].
     pub attempts: i64,
     pub created_at: Timestamp,
@@ -200,19 +212,20 @@ pub(crate) async fn list_messages(
 
 /// Derives the summary of a message from its row.
 fn interpret_row(row: store::MessageRow, now: Timestamp) -> (MessageSummary, MessageTargets) {
-    let open = row.finished_at.is_none();
-    let status = if open && row.status == MessageStatus::Accepted && row.begun {
-        MessageStatus::Sending
-    } else {
-        row.status
+    let (is_open, is_expanded) = (row.finished_at.is_none(), row.expanded_at.is_some());
+    let (tally, targets) = (row.tally, row.targets.0);
+    // Between the end of its last recipient and its own an open message is `accepted` or `sending`
+    // too.
+    let status = if is_open { tally.message_status(false, row.recall_at.is_some()) } else { row.status };
+    let is_held = is_open && row.hold_until.is_some_and(|until| until > now);
+    let held_for = row.hold.into_hold().filter(|_| is_held).as_ref().and_then(SendHold::reason);
+    let mut counts = RecipientCounts {
+        pending: tally.open(),
+        sent: tally.sent,
+        failed: tally.failed.saturating_add(tally.unknown),
     };
-    // A hold without a reason is one of WeCom's limits, which passes by itself.
-    let held = row.hold.filter(|hold| open && hold.until > now && !hold.reason.is_empty());
-    let reason = held.map_or(row.reason, |hold| hold.reason);
-    let mut counts = row.counts;
-    let expanded = row.expanded;
-    if !expanded {
-        let named = row.targets.users.len().saturating_add(usize::from(row.targets.all));
+    if !is_expanded {
+        let named = targets.users.len().saturating_add(usize::from(targets.all));
         let written = counts.pending.saturating_add(counts.sent).saturating_add(counts.failed);
         let awaited = i64::try_from(named).unwrap_or(i64::MAX).saturating_sub(written).max(0);
         counts.pending = counts.pending.saturating_add(awaited);
@@ -220,21 +233,21 @@ fn interpret_row(row: store::MessageRow, now: Timestamp) -> (MessageSummary, Mes
     let listed = MessageSummary {
         id: row.id,
         status,
-        reason: (!reason.is_empty()).then_some(reason),
+        reason: held_for.or_else(|| row.reason.into_reason()),
         attempts: row.attempts,
         created_at: row.created_at,
         updated_at: row.updated_at,
         internals: MessageInternals {
-            client: row.client,
+            client: row.client_id,
             kind: row.kind,
             counts,
-            expanded,
+            expanded: is_expanded,
             expires_at: row.expires_at,
             finished_at: row.finished_at,
             seq: row.seq,
         },
     };
-    (listed, row.targets)
+    (listed, targets)
 }
 
 /// Returns the named recipients that have no row yet.
@@ -254,15 +267,13 @@ fn pending_recipients<'t>(
 }
 
 fn recipient_view(row: store::RecipientRow) -> RecipientView {
-    let reason = match (row.status, row.reason) {
-        (store::RecipientStatus::Unknown, reason) if reason.is_empty() => {
-            Some(UNKNOWN_OUTCOME_REASON.to_owned())
+    let reason = row.reason.into_reason();
+    let reason = match (row.status, reason) {
+        (RecipientStatus::Unknown, None) => Some(FailureReason::OutcomeUnknown.into()),
+        (RecipientStatus::Unknown, Some(cause)) => {
+            Some(DeliveryReason::because(FailureReason::OutcomeUnknown, cause))
         }
-        (store::RecipientStatus::Unknown, reason) => Some(format!("{UNKNOWN_OUTCOME_REASON} {reason}")),
-        (_, reason) => (!reason.is_empty()).then_some(reason),
+        (_, reason) => reason,
     };
-    RecipientView { userid: row.userid, status: row.status.delivery_status(), reason }
+    RecipientView { userid: row.userid, status: row.status.into(), reason }
 }
-
-/// The reason that is shown for an unknown outcome.
-const UNKNOWN_OUTCOME_REASON: &str = "Nobody knows whether WeCom took it; it may have arrived.";

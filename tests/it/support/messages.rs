@@ -11,6 +11,37 @@ use sqlx::Row as _;
 /// So late that the gateway of a test never delivers it.
 const FAR_FUTURE_MS: i64 = 9_000_000_000_000;
 
+/// The columns of a reason.
+#[derive(Debug, Clone)]
+pub(crate) struct ReasonFixture {
+    code: Option<&'static str>,
+    detail: Option<Value>,
+}
+
+impl ReasonFixture {
+    pub(crate) const NONE: Self = Self { code: None, detail: None };
+
+    /// A reason without anything variable in it.
+    pub(crate) const fn of(code: &'static str) -> Self {
+        Self { code: Some(code), detail: None }
+    }
+
+    /// Somebody gave it up, in these words.
+    pub(crate) fn buried(words: &str) -> Self {
+        Self { code: Some("buried"), detail: Some(json!({ "words": words })) }
+    }
+
+    /// A refusal of message/send.
+    pub(crate) fn refused(errcode: i64, errmsg: &str) -> Self {
+        let detail = json!({"api": "message/send", "errcode": errcode, "words": errmsg});
+        Self { code: Some("refused"), detail: Some(detail) }
+    }
+
+    fn detail_text(&self) -> Option<String> {
+        self.detail.as_ref().map(Value::to_string)
+    }
+}
+
 /// A row of `messages` from the API client `oa`. A test sets what it needs.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageFixture {
@@ -19,7 +50,7 @@ pub(crate) struct MessageFixture {
     pub(crate) client: &'static str,
     pub(crate) targets: Value,
     pub(crate) status: &'static str,
-    pub(crate) reason: &'static str,
+    pub(crate) reason: ReasonFixture,
     /// Whether its recipients are written.
     pub(crate) expanded: bool,
     pub(crate) recall_at: Option<i64>,
@@ -35,7 +66,7 @@ impl MessageFixture {
             client: "oa",
             targets: json!({"users": users, "units": [], "tags": [], "all": false}),
             status: "accepted",
-            reason: "",
+            reason: ReasonFixture::NONE,
             expanded: true,
             recall_at: None,
         }
@@ -45,9 +76,9 @@ impl MessageFixture {
         let ended = (self.status != "accepted").then_some(now.millis());
         sqlx::query(
             "INSERT INTO messages (id, corp_id, seq, client_id, idempotency_key, request_hash, kind, content, body, \
-             is_unique, targets, status, reason, not_before, expires_at, expanded_to, expanded_at, recall_at, \
-             created_at, updated_at, finished_at) \
-             VALUES ($1, $2, $3, $4, NULL, 'h', 'text', '{}', 'b', 0, $5, $6, $7, $12, NULL, '', $9, $10, $8, $8, $11)",
+             is_unique, targets, status, reason_code, reason_detail, not_before, expires_at, expanded_to, expanded_at, \
+             recall_at, created_at, updated_at, finished_at) \
+             VALUES ($1, $2, $3, $4, NULL, 'h', 'text', '{}', 'b', 0, $5, $6, $7, $13, $12, NULL, '', $9, $10, $8, $8, $11)",
         )
         .bind(self.id)
         .bind(corp.as_str())
@@ -55,12 +86,13 @@ impl MessageFixture {
         .bind(self.client)
         .bind(self.targets.to_string())
         .bind(self.status)
-        .bind(self.reason)
+        .bind(self.reason.code)
         .bind(now.millis())
         .bind(self.expanded.then_some(now.millis()))
         .bind(self.recall_at)
         .bind(ended)
         .bind(FAR_FUTURE_MS)
+        .bind(self.reason.detail_text())
         .execute(db.pool())
         .await
         .expect("a message");
@@ -68,28 +100,28 @@ impl MessageFixture {
 }
 
 /// A row of `message_recipients`, in a call if there is one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct RecipientFixture<'a> {
     pub(crate) id: &'a str,
     pub(crate) member: &'a str,
     pub(crate) userid: &'a str,
     pub(crate) person: Option<&'a str>,
     pub(crate) status: &'a str,
-    pub(crate) reason: &'a str,
+    pub(crate) reason: ReasonFixture,
     pub(crate) call: Option<&'a str>,
 }
 
 impl<'a> RecipientFixture<'a> {
     /// A recipient that waits for its turn.
     pub(crate) const fn pending(id: &'a str, member: &'a str, userid: &'a str) -> Self {
-        Self { id, member, userid, person: None, status: "pending", reason: "", call: None }
+        Self { id, member, userid, person: None, status: "pending", reason: ReasonFixture::NONE, call: None }
     }
 
     pub(crate) async fn write(self, db: &Db, corp: &CorpId) {
         sqlx::query(
-            "INSERT INTO message_recipients (message_id, member, corp_id, seq, userid, person_id, body, status, reason, \
-             call_id, due_at, counted_at, alone, aside) \
-             SELECT id, $2, $3, seq, $4, $5, 'b', $6, $7, $8, $9, NULL, 0, 0 FROM messages WHERE id = $1",
+            "INSERT INTO message_recipients (message_id, member, corp_id, seq, userid, person_id, body, status, \
+             reason_code, reason_detail, call_id, due_at, counted_at, alone, aside) \
+             SELECT id, $2, $3, seq, $4, $5, 'b', $6, $7, $10, $8, $9, NULL, 0, 0 FROM messages WHERE id = $1",
         )
         .bind(self.id)
         .bind(self.member)
@@ -97,9 +129,10 @@ impl<'a> RecipientFixture<'a> {
         .bind(self.userid)
         .bind(self.person)
         .bind(self.status)
-        .bind(self.reason)
+        .bind(self.reason.code)
         .bind(self.call)
         .bind(FAR_FUTURE_MS)
+        .bind(self.reason.detail_text())
         .execute(db.pool())
         .await
         .expect("a recipient");
@@ -109,9 +142,8 @@ impl<'a> RecipientFixture<'a> {
 /// Writes a call with so many attempts.
 pub(crate) async fn write_call(db: &Db, corp: &CorpId, id: &str, attempts: i64) {
     sqlx::query(
-        "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, reason, attempts, \
-         next_at, holder, lease_until, uncertain_at, msgid, response_code, recall, created_at, finished_at) \
-         VALUES ($1, $2, 'b', '{}', 1, 120000, 'due', '', $3, $4, '', 0, NULL, NULL, NULL, '', 0, NULL)",
+        "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, attempts, next_at, \
+         holder, lease_until, created_at) VALUES ($1, $2, 'b', '{}', 1, 120000, 'due', $3, $4, '', 0, 0)",
     )
     .bind(id)
     .bind(corp.as_str())
@@ -122,18 +154,104 @@ pub(crate) async fn write_call(db: &Db, corp: &CorpId, id: &str, attempts: i64) 
     .expect("a call");
 }
 
-/// Holds the send window until `until`, because of `reason`.
-pub(crate) async fn write_hold(db: &Db, corp: &CorpId, until: Timestamp, reason: &str) {
+/// Holds the send window since `since` until `until`, because WeCom refuses every message.
+pub(crate) async fn write_hold(
+    db: &Db,
+    corp: &CorpId,
+    [since, until]: [Timestamp; 2],
+    (errcode, errmsg): (i64, &str),
+) {
+    let detail =
+        json!({"cause": "refused", "api": "message/send", "errcode": errcode, "words": errmsg}).to_string();
     sqlx::query(
-        "INSERT INTO message_lanes (corp_id, turn, hold_until, hold_reason, hold_since, holds, at_once) \
-         VALUES ($1, 0, $2, $3, 0, 1, 10)",
+        "INSERT INTO message_lanes (corp_id, turn, hold_until, hold_code, hold_detail, hold_since, holds, \
+         max_concurrent_calls) VALUES ($1, 0, $2, 'needs_administrator', $3, $4, 1, 10) \
+         ON CONFLICT (corp_id) DO UPDATE SET hold_until = excluded.hold_until, hold_code = excluded.hold_code, \
+         hold_detail = excluded.hold_detail, hold_since = excluded.hold_since",
     )
     .bind(corp.as_str())
     .bind(until.millis())
-    .bind(reason)
+    .bind(detail)
+    .bind(since.millis())
     .execute(db.pool())
     .await
     .expect("a lane");
+}
+
+/// Writes a send window in which nothing is sent until `until`.
+pub(crate) async fn write_closed_window(db: &Db, corp: &CorpId, until: Timestamp) {
+    sqlx::query(
+        "INSERT INTO message_lanes (corp_id, turn, hold_until, holds, max_concurrent_calls) \
+         VALUES ($1, 0, $2, 0, 10)",
+    )
+    .bind(corp.as_str())
+    .bind(until.millis())
+    .execute(db.pool())
+    .await
+    .expect("a lane");
+}
+
+/// Writes that one call with so many recipients was made in the bucket that begins at `bucket`.
+pub(crate) async fn write_count(db: &Db, corp: &CorpId, bucket: Timestamp, recipients: i64) {
+    sqlx::query("INSERT INTO message_counts (corp_id, bucket, calls, recipients) VALUES ($1, $2, 1, $3)")
+        .bind(corp.as_str())
+        .bind(bucket.millis())
+        .bind(recipients)
+        .execute(db.pool())
+        .await
+        .expect("a count");
+}
+
+/// Writes a message to so many members, with a call of the same id that WeCom took and recalled, and
+/// a link. It ends at `finished_at`; everything else of it happened at `at`.
+pub(crate) async fn write_sent_message(
+    db: &Db,
+    corp: &CorpId,
+    (id, seq, members): (&str, i64, i64),
+    at: Timestamp,
+    finished_at: Option<Timestamp>,
+) {
+    sqlx::query(
+        "INSERT INTO messages (id, corp_id, seq, client_id, request_hash, kind, content, body, is_unique, targets, \
+         status, not_before, expanded_to, expanded_at, created_at, updated_at, finished_at) \
+         VALUES ($1, $2, $3, 'oa', '', 'text', '{}', $1, 1, $4, $5, $6, '', $6, $6, $6, $7)",
+    )
+    .bind(id)
+    .bind(corp.as_str())
+    .bind(seq)
+    .bind(json!({"users": [], "units": [], "tags": [], "all": false}).to_string())
+    .bind(if finished_at.is_some() { "recalled" } else { "accepted" })
+    .bind(at.millis())
+    .bind(finished_at.map(Timestamp::millis))
+    .execute(db.pool())
+    .await
+    .expect("a message");
+    for member in 0..members {
+        let member = member.to_string();
+        let sent = RecipientFixture::pending(id, &member, &member);
+        RecipientFixture { status: "sent", call: Some(id), ..sent }.write(db, corp).await;
+    }
+    sqlx::query(
+        "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, attempts, next_at, \
+         holder, lease_until, msgid, created_at, finished_at) \
+         VALUES ($1, $2, $1, '', 1, 1, 'sent', 1, 0, '', 0, 'm', $3, $3)",
+    )
+    .bind(id)
+    .bind(corp.as_str())
+    .bind(at.millis())
+    .execute(db.pool())
+    .await
+    .expect("a call");
+    sqlx::query(
+        "INSERT INTO message_recalls (call_id, corp_id, status, attempts, next_at, holder, lease_until) \
+         VALUES ($1, $2, 'done', 1, 0, '', 0)",
+    )
+    .bind(id)
+    .bind(corp.as_str())
+    .execute(db.pool())
+    .await
+    .expect("a recall");
+    write_link(db, corp, id, id, "/", at).await;
 }
 
 pub(crate) async fn write_link(
@@ -167,7 +285,6 @@ pub(crate) struct MessageRecord {
     pub(crate) content: String,
     pub(crate) targets: String,
     pub(crate) status: String,
-    pub(crate) reason: String,
     pub(crate) is_unique: bool,
     pub(crate) created_at: i64,
     pub(crate) not_before: i64,
@@ -180,7 +297,7 @@ pub(crate) struct MessageRecord {
 /// Reads all messages, in the order of acceptance.
 pub(crate) async fn read_messages(db: &Db) -> Vec<MessageRecord> {
     sqlx::query(
-        "SELECT id, client_id, kind, content, targets, status, reason, is_unique, created_at, not_before, \
+        "SELECT id, client_id, kind, content, targets, status, is_unique, created_at, not_before, \
            expires_at, expanded_at, recall_at, finished_at FROM messages ORDER BY seq",
     )
     .fetch_all(db.pool())
@@ -194,14 +311,13 @@ pub(crate) async fn read_messages(db: &Db) -> Vec<MessageRecord> {
         content: row.get(3),
         targets: row.get(4),
         status: row.get(5),
-        reason: row.get(6),
-        is_unique: row.get::<i64, _>(7) != 0,
-        created_at: row.get(8),
-        not_before: row.get(9),
-        expires_at: row.get(10),
-        expanded_at: row.get(11),
-        recall_at: row.get(12),
-        finished_at: row.get(13),
+        is_unique: row.get::<i64, _>(6) != 0,
+        created_at: row.get(7),
+        not_before: row.get(8),
+        expires_at: row.get(9),
+        expanded_at: row.get(10),
+        recall_at: row.get(11),
+        finished_at: row.get(12),
     })
     .collect()
 }
@@ -263,24 +379,28 @@ pub(crate) async fn read_calls(db: &Db) -> Vec<CallRecord> {
 #[derive(Debug, Clone)]
 pub(crate) struct SendWindowRecord {
     pub(crate) turn: i64,
-    pub(crate) hold_reason: String,
-    pub(crate) hold_since: i64,
+    pub(crate) hold_code: Option<String>,
+    pub(crate) hold_detail: Option<String>,
+    pub(crate) hold_since: Option<i64>,
     pub(crate) holds: i64,
     pub(crate) max_concurrent_calls: i64,
 }
 
 /// Reads the send window, which there must be.
 pub(crate) async fn read_send_window(db: &Db) -> SendWindowRecord {
-    let row = sqlx::query("SELECT turn, hold_reason, hold_since, holds, at_once FROM message_lanes")
-        .fetch_one(db.pool())
-        .await
-        .expect("a send window");
+    let row = sqlx::query(
+        "SELECT turn, hold_code, hold_detail, hold_since, holds, max_concurrent_calls FROM message_lanes",
+    )
+    .fetch_one(db.pool())
+    .await
+    .expect("a send window");
     SendWindowRecord {
         turn: row.get(0),
-        hold_reason: row.get(1),
-        hold_since: row.get(2),
-        holds: row.get(3),
-        max_concurrent_calls: row.get(4),
+        hold_code: row.get(1),
+        hold_detail: row.get(2),
+        hold_since: row.get(3),
+        holds: row.get(4),
+        max_concurrent_calls: row.get(5),
     }
 }
 
@@ -311,9 +431,9 @@ pub(crate) async fn read_links(db: &Db) -> Vec<LinkRecord> {
         .collect()
 }
 
-/// Reads how many recipients are counted in `message_pace` against the limits of days.
+/// Reads how many recipients are counted in `message_counts` against the limits of days.
 pub(crate) async fn read_counted_recipients(db: &Db) -> i64 {
-    sqlx::query("SELECT CAST(COALESCE(SUM(recipients), 0) AS BIGINT) FROM message_pace")
+    sqlx::query("SELECT CAST(COALESCE(SUM(recipients), 0) AS BIGINT) FROM message_counts")
         .fetch_one(db.pool())
         .await
         .expect("a sum")

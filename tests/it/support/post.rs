@@ -169,8 +169,8 @@ impl MessageReplica {
             let body = body_hash(message.kind, &format!("{content}{own}"));
             sqlx::query(
                 "INSERT INTO messages (id, corp_id, seq, client_id, request_hash, kind, content, body, is_unique, targets, \
-                   status, reason, not_before, expires_at, expanded_to, created_at, updated_at) \
-                 VALUES ($1, $2, $3, 'oa', '', $10, $4, $5, $6, $7, 'accepted', '', $8, $9, '', $8, $8)",
+                   status, not_before, expires_at, expanded_to, created_at, updated_at) \
+                 VALUES ($1, $2, $3, 'oa', '', $10, $4, $5, $6, $7, 'accepted', $8, $9, '', $8, $8)",
             )
             .bind(id.as_str())
             .bind(self.corp.as_str())
@@ -223,14 +223,15 @@ impl MessageReplica {
         load_chart(&self.db, &self.corp).await.expect("a chart")
     }
 
-    /// Returns the status and the reason of a message.
+    /// Returns the status and the reason of a message, which is empty if there is none.
     pub(crate) async fn outcome(&self, id: &MessageId) -> (String, String) {
-        let message = read_message(&self.db, id.as_str()).await;
-        (message.status, message.reason)
+        let shown = self.messages.find(id).await.expect("the database answers").expect("it is kept");
+        (self.status(id).await, shown.reason.map(|reason| reason.to_string()).unwrap_or_default())
     }
 
+    /// Returns the status in the row of a message.
     pub(crate) async fn status(&self, id: &MessageId) -> String {
-        self.outcome(id).await.0
+        read_message(&self.db, id.as_str()).await.status
     }
 
     /// Counts the messages with this status.

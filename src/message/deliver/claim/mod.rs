@@ -6,11 +6,13 @@ pub(super) mod store;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use self::store::CallUsage;
 use super::rate_limits;
 use super::verdict::CallAttempt;
 use crate::base::clock::Timestamp;
 use crate::base::id::CallId;
 use crate::directory::chart::Chart;
+use crate::message::reason::SendHold;
 use crate::message::store::SendWindow;
 use crate::message::{Messages, store as shared};
 
@@ -102,22 +104,21 @@ pub(super) struct ClaimBatch {
 }
 
 /// Returns how many calls may begin now.
-pub(super) fn count_free_places(window: &SendWindow, leased: i64, made: [i64; 2], now: Timestamp) -> i64 {
+fn count_free_places(window: &SendWindow, leased: i64, made: &CallUsage, now: Timestamp) -> i64 {
     if window.is_held(now) {
         return 0;
     }
     // After a hold one call goes first, and the others follow when it has worked.
     let at_once = if window.holds > 0 { 1 } else { window.max_concurrent_calls };
     let [minute, hour] = rate_limits::CALL_WINDOWS;
-    let [in_minute, in_hour] = made;
-    (at_once - leased).min(minute.limit - in_minute).min(hour.limit - in_hour).max(0)
+    (at_once - leased).min(minute.limit - made.calls_in_minute).min(hour.limit - made.calls_in_hour).max(0)
 }
 
 fn hold_until_tomorrow(window: &mut SendWindow, most: i64, now: Timestamp) {
+    let hold = SendHold::daily_limit(most, window.hold.as_ref().map_or(now, |hold| hold.since));
     window.hold_until = rate_limits::next_day_start(now);
-    window.hold_reason = shared::daily_limit_reason(most);
-    window.hold_since = window.hold_since.or(Some(now));
-    tracing::warn!(until = %window.hold_until.rfc3339(), "{}", window.hold_reason);
+    tracing::warn!(until = %window.hold_until.rfc3339(), "{}", hold.describe().en);
+    window.hold = Some(hold);
 }
 
 impl Messages {
@@ -142,7 +143,7 @@ impl Messages {
         let now = clock.now();
         let made = store::measure_usage(&mut tx, corp, now).await?;
         let places =
-            count_free_places(&window, store::count_leased_calls(&mut tx, corp, now).await?, made.calls, now);
+            count_free_places(&window, store::count_leased_calls(&mut tx, corp, now).await?, &made, now);
         let places = places.min(i64::try_from(most).unwrap_or(i64::MAX));
         let mut due = Vec::new();
         if places > 0 {
@@ -211,27 +212,25 @@ impl Messages {
 mod tests {
     use super::*;
 
-    fn send_window() -> SendWindow {
-        SendWindow {
-            turn: 1,
-            hold_until: Timestamp::from_millis(0),
-            hold_reason: String::new(),
-            hold_since: None,
-            holds: 0,
-            max_concurrent_calls: 10,
-        }
+    fn made(calls_in_minute: i64, calls_in_hour: i64) -> CallUsage {
+        CallUsage { calls_in_minute, calls_in_hour, recipients_today: 0 }
     }
 
     #[test]
     fn no_more_calls_begin_than_the_lane_the_minute_and_the_hour_have_places_for() {
         let now = Timestamp::from_millis(1_000_000);
-        assert_eq!(count_free_places(&send_window(), 0, [0, 0], now), 10);
-        assert_eq!(count_free_places(&send_window(), 7, [0, 0], now), 3);
-        assert_eq!(count_free_places(&send_window(), 12, [0, 0], now), 0);
-        assert_eq!(count_free_places(&send_window(), 0, [8_998, 0], now), 2);
-        assert_eq!(count_free_places(&send_window(), 0, [0, 140_000], now), 0);
+        assert_eq!(count_free_places(&SendWindow::UNUSED, 0, &made(0, 0), now), 10);
+        assert_eq!(count_free_places(&SendWindow::UNUSED, 7, &made(0, 0), now), 3);
+        assert_eq!(count_free_places(&SendWindow::UNUSED, 12, &made(0, 0), now), 0);
+        assert_eq!(count_free_places(&SendWindow::UNUSED, 0, &made(8_998, 0), now), 2);
+        assert_eq!(count_free_places(&SendWindow::UNUSED, 0, &made(0, 140_000), now), 0);
         assert_eq!(
-            count_free_places(&SendWindow { max_concurrent_calls: 1, ..send_window() }, 0, [0, 0], now),
+            count_free_places(
+                &SendWindow { max_concurrent_calls: 1, ..SendWindow::UNUSED },
+                0,
+                &made(0, 0),
+                now
+            ),
             1
         );
     }
@@ -274,10 +273,11 @@ mod tests {
     #[test]
     fn while_the_lane_is_held_nothing_begins_and_afterwards_one_call_goes_first() {
         let now = Timestamp::from_millis(1_000_000);
-        let held = SendWindow { hold_until: now.plus(Duration::from_millis(1)), holds: 1, ..send_window() };
-        assert_eq!(count_free_places(&held, 0, [0, 0], now), 0);
+        let held =
+            SendWindow { hold_until: now.plus(Duration::from_millis(1)), holds: 1, ..SendWindow::UNUSED };
+        assert_eq!(count_free_places(&held, 0, &made(0, 0), now), 0);
         let later = held.hold_until;
-        assert_eq!(count_free_places(&held, 0, [0, 0], later), 1);
-        assert_eq!(count_free_places(&held, 1, [0, 0], later), 0);
+        assert_eq!(count_free_places(&held, 0, &made(0, 0), later), 1);
+        assert_eq!(count_free_places(&held, 1, &made(0, 0), later), 0);
     }
 }

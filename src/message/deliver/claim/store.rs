@@ -2,26 +2,36 @@
 
 use std::time::Duration;
 
-use sqlx::{AnyConnection, AnyPool, Row as _};
+use const_format::formatcp;
+use sqlx::{AnyConnection, AnyPool, FromRow, Row as _};
 
 use super::{ClaimedCall, MAX_PLAUSIBLE_LEASE};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId};
 use crate::directory::row::published;
 use crate::message::deliver::rate_limits::{BUCKET_WIDTH, CALL_WINDOWS, bucket_start, day_start};
+use crate::message::state::words::{CALL_CALLING, CALL_DUE};
+
+pub(super) const HAS_DUE_CALLS: &str = formatcp!(
+    "SELECT id FROM message_calls \
+     WHERE corp_id = $1 AND status IN ('{CALL_DUE}', '{CALL_CALLING}') AND next_at <= $2 \
+       AND (lease_until <= $2 OR lease_until > $3) LIMIT 1"
+);
 
 pub(super) async fn has_due_calls(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
-    let row = sqlx::query(
-        "SELECT 1 FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling') AND next_at <= $2 \
-         AND (lease_until <= $2 OR lease_until > $3) LIMIT 1",
-    )
-    .bind(corp.as_str())
-    .bind(now.millis())
-    .bind(now.plus(MAX_PLAUSIBLE_LEASE).millis())
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.is_some())
+    let due: Option<CallId> = sqlx::query_scalar(HAS_DUE_CALLS)
+        .bind(corp)
+        .bind(now)
+        .bind(now.plus(MAX_PLAUSIBLE_LEASE))
+        .fetch_optional(pool)
+        .await?;
+    Ok(due.is_some())
 }
+
+pub(super) const COUNT_LEASED_CALLS: &str = formatcp!(
+    "SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('{CALL_DUE}', '{CALL_CALLING}') \
+       AND lease_until > $2 AND lease_until <= $3"
+);
 
 /// Counts the calls that any process has leased.
 pub(super) async fn count_leased_calls(
@@ -29,26 +39,29 @@ pub(super) async fn count_leased_calls(
     corp: &CorpId,
     now: Timestamp,
 ) -> sqlx::Result<i64> {
-    sqlx::query(
-        "SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling') \
-         AND lease_until > $2 AND lease_until <= $3",
-    )
-    .bind(corp.as_str())
-    .bind(now.millis())
-    .bind(now.plus(MAX_PLAUSIBLE_LEASE).millis())
-    .fetch_one(tx)
-    .await?
-    .try_get(0)
+    sqlx::query_scalar(COUNT_LEASED_CALLS)
+        .bind(corp)
+        .bind(now)
+        .bind(now.plus(MAX_PLAUSIBLE_LEASE))
+        .fetch_one(tx)
+        .await
 }
 
 /// How much of the limits of calls and recipients is used.
-#[derive(Debug)]
+#[derive(Debug, FromRow)]
 pub(super) struct CallUsage {
-    /// The calls in each of the [`CALL_WINDOWS`].
-    pub(super) calls: [i64; 2],
+    /// The calls in the first of the [`CALL_WINDOWS`].
+    pub(super) calls_in_minute: i64,
+    /// The calls in the second of them.
+    pub(super) calls_in_hour: i64,
     /// The recipients since midnight in Shanghai.
     pub(super) recipients_today: i64,
 }
+
+pub(super) const MEASURE_USAGE: &str = "SELECT COALESCE(CAST(SUM(CASE WHEN bucket >= $2 THEN calls ELSE 0 END) AS BIGINT), 0) AS calls_in_minute, \
+       COALESCE(CAST(SUM(CASE WHEN bucket >= $3 THEN calls ELSE 0 END) AS BIGINT), 0) AS calls_in_hour, \
+       COALESCE(CAST(SUM(CASE WHEN bucket >= $4 THEN recipients ELSE 0 END) AS BIGINT), 0) AS recipients_today \
+     FROM message_counts WHERE corp_id = $1 AND bucket >= $5";
 
 /// Measures the usage by all processes.
 pub(super) async fn measure_usage(
@@ -60,21 +73,32 @@ pub(super) async fn measure_usage(
     // A bucket that is partly outside counts as a whole.
     let since = |length: Duration| now.minus(length + BUCKET_WIDTH);
     let today = day_start(now);
-    let row = sqlx::query(
-        "SELECT COALESCE(CAST(SUM(CASE WHEN bucket >= $2 THEN calls ELSE 0 END) AS BIGINT), 0), \
-                COALESCE(CAST(SUM(CASE WHEN bucket >= $3 THEN calls ELSE 0 END) AS BIGINT), 0), \
-                COALESCE(CAST(SUM(CASE WHEN bucket >= $4 THEN recipients ELSE 0 END) AS BIGINT), 0) \
-         FROM message_pace WHERE corp_id = $1 AND bucket >= $5",
-    )
-    .bind(corp.as_str())
-    .bind(since(minute.length).millis())
-    .bind(since(hour.length).millis())
-    .bind(today.millis())
-    .bind(since(hour.length).min(today).millis())
-    .fetch_one(tx)
-    .await?;
-    Ok(CallUsage { calls: [row.try_get(0)?, row.try_get(1)?], recipients_today: row.try_get(2)? })
+    sqlx::query_as(MEASURE_USAGE)
+        .bind(corp)
+        .bind(since(minute.length))
+        .bind(since(hour.length))
+        .bind(today)
+        .bind(since(hour.length).min(today))
+        .fetch_one(tx)
+        .await
 }
+
+#[derive(Debug, FromRow)]
+struct DueCallRow {
+    id: CallId,
+    request: String,
+    recipients: i64,
+    window_ms: i64,
+    attempts: i64,
+    uncertain_at: Option<Timestamp>,
+}
+
+pub(super) const FIND_DUE_CALLS: &str = formatcp!(
+    "SELECT id, request, recipients, window_ms, attempts, uncertain_at FROM message_calls \
+     WHERE corp_id = $1 AND status IN ('{CALL_DUE}', '{CALL_CALLING}') AND next_at <= $2 \
+       AND (lease_until <= $2 OR lease_until > $4) \
+     ORDER BY next_at, id LIMIT $3"
+);
 
 /// Returns up to `limit` calls that are due, the oldest first, as their last attempt left them.
 pub(super) async fn find_due_calls(
@@ -83,34 +107,30 @@ pub(super) async fn find_due_calls(
     now: Timestamp,
     limit: i64,
 ) -> sqlx::Result<Vec<ClaimedCall>> {
-    sqlx::query(
-        "SELECT id, request, recipients, window_ms, attempts, uncertain_at FROM message_calls \
-         WHERE corp_id = $1 AND status IN ('due', 'calling') AND next_at <= $2 \
-           AND (lease_until <= $2 OR lease_until > $4) \
-         ORDER BY next_at, id LIMIT $3",
-    )
-    .bind(corp.as_str())
-    .bind(now.millis())
-    .bind(limit)
-    .bind(now.plus(MAX_PLAUSIBLE_LEASE).millis())
-    .fetch_all(tx)
-    .await?
-    .iter()
-    .map(|row| {
-        let window: i64 = row.try_get(3)?;
-        Ok(ClaimedCall {
-            id: CallId::new(row.try_get::<String, _>(0)?),
-            request: row.try_get(1)?,
-            recipients: row.try_get(2)?,
-            window: Duration::from_millis(u64::try_from(window).unwrap_or(0)),
-            number: row.try_get(4)?,
-            began_at: now,
-            uncertain_at: row.try_get::<Option<i64>, _>(5)?.map(Timestamp::from_millis),
-            counted: 0,
-        })
-    })
-    .collect()
+    let rows: Vec<DueCallRow> = sqlx::query_as(FIND_DUE_CALLS)
+        .bind(corp)
+        .bind(now)
+        .bind(limit)
+        .bind(now.plus(MAX_PLAUSIBLE_LEASE))
+        .fetch_all(tx)
+        .await?;
+    let claimed = |row: DueCallRow| ClaimedCall {
+        id: row.id,
+        request: row.request,
+        recipients: row.recipients,
+        window: Duration::from_millis(u64::try_from(row.window_ms).unwrap_or(0)),
+        number: row.attempts,
+        began_at: now,
+        uncertain_at: row.uncertain_at,
+        counted: 0,
+    };
+    Ok(rows.into_iter().map(claimed).collect())
 }
+
+pub(super) const LEASE_CALL: &str = formatcp!(
+    "UPDATE message_calls SET status = '{CALL_CALLING}', holder = $2, lease_until = $3, attempts = $4, \
+       uncertain_at = COALESCE(uncertain_at, $5) WHERE id = $1"
+);
 
 /// Leases a call to `holder`.
 ///
@@ -121,17 +141,14 @@ pub(super) async fn lease_call(
     holder: &str,
     lease_until: Timestamp,
 ) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE message_calls SET status = 'calling', holder = $2, lease_until = $3, attempts = $4, \
-           uncertain_at = COALESCE(uncertain_at, $5) WHERE id = $1",
-    )
-    .bind(call.id.as_str())
-    .bind(holder)
-    .bind(lease_until.millis())
-    .bind(call.number)
-    .bind(call.began_at.millis())
-    .execute(tx)
-    .await?;
+    sqlx::query(LEASE_CALL)
+        .bind(&call.id)
+        .bind(holder)
+        .bind(lease_until)
+        .bind(call.number)
+        .bind(call.began_at)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -144,13 +161,13 @@ pub(super) async fn add_usage(
     recipients: i64,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO message_pace (corp_id, bucket, calls, recipients) VALUES ($1, $2, $3, $4) \
+        "INSERT INTO message_counts (corp_id, bucket, calls, recipients) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (corp_id, bucket) DO UPDATE \
-           SET calls = message_pace.calls + excluded.calls, \
-               recipients = message_pace.recipients + excluded.recipients",
+           SET calls = message_counts.calls + excluded.calls, \
+               recipients = message_counts.recipients + excluded.recipients",
     )
-    .bind(corp.as_str())
-    .bind(bucket_start(now).millis())
+    .bind(corp)
+    .bind(bucket_start(now))
     .bind(i64::try_from(calls).unwrap_or(i64::MAX))
     .bind(recipients)
     .execute(tx)

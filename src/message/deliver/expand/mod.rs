@@ -18,11 +18,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::expire::MAX_RETRY_PERIOD;
+use super::expire::store::finish_without_recipients;
+use super::expire::{FinalOutcome, MAX_RETRY_PERIOD};
 use crate::base::clock::Timestamp;
 use crate::base::id::{MessageId, PersonId, UnitId, UserId};
 use crate::db::error::is_content_error;
 use crate::directory::chart::Chart;
+use crate::message::state::{FailureReason, MessageStatus};
 use crate::message::{Addressee, MessageTargets, Messages, store as shared};
 
 /// How many rows one transaction writes.
@@ -46,8 +48,6 @@ const PERSONS_PER_PAGE: i64 = 2000;
 
 /// How long a message waits for others with the same body to share its call.
 pub(super) const BATCH_LINGER: Duration = Duration::from_millis(150);
-
-const NO_RECIPIENTS_REASON: &str = "Nobody is in the units and tags that it is for.";
 
 /// A message whose recipients are not all written.
 #[derive(Debug, Clone)]
@@ -257,7 +257,8 @@ impl Messages {
         let mut tx = self.0.db.write().await?;
         shared::lock_send_window(&mut tx, corp).await?;
         store::mark_expanded(&mut tx, std::slice::from_ref(&message.id), now).await?;
-        store::fail_if_no_recipients(&mut tx, &message.id, NO_RECIPIENTS_REASON, now).await?;
+        let end = FinalOutcome::new(MessageStatus::Failed, FailureReason::NoRecipients.into());
+        finish_without_recipients(&mut tx, &message.id, &end, now).await?;
         // The last recipient may have had its call before the last chunk was written.
         shared::finish_messages(&mut tx, std::slice::from_ref(&message.id), now).await?;
         tx.commit().await

@@ -3,23 +3,31 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use const_format::formatcp;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AnyPool, Row as _};
+use sqlx::{AnyConnection, AnyPool, FromRow, Row as _};
 
 use super::{ExpansionProgress, NewRecipient, UnexpandedMessage};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId, PersonId, UserId};
 use crate::db::bind_list::ListStatement;
+use crate::db::types::{FlagColumn, JsonColumn};
 use crate::directory::Membership;
-use crate::directory::row::{from_json, keep_readable, parse_memberships, published};
+use crate::directory::row::{keep_readable, parse_memberships, published};
+use crate::message::MessageTargets;
+use crate::message::state::words::RECIPIENT_PENDING;
 
 /// A message whose recipients are to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub(super) struct PendingExpansion {
     pub(super) id: MessageId,
     /// The length of its targets, in characters.
     pub(super) targets_chars: i64,
 }
+
+pub(super) const FIND_PENDING_EXPANSIONS: &str = "SELECT id, CAST(LENGTH(targets) AS BIGINT) AS targets_chars FROM messages \
+     WHERE corp_id = $1 AND expanded_at IS NULL AND not_before <= $2 AND recall_at IS NULL \
+     ORDER BY seq LIMIT $3";
 
 /// Returns up to `limit` messages whose recipients are to be written, in their order.
 pub(super) async fn find_pending_expansions(
@@ -28,24 +36,7 @@ pub(super) async fn find_pending_expansions(
     now: Timestamp,
     limit: i64,
 ) -> sqlx::Result<Vec<PendingExpansion>> {
-    sqlx::query(
-        "SELECT id, CAST(LENGTH(targets) AS BIGINT) FROM messages \
-         WHERE corp_id = $1 AND expanded_at IS NULL AND not_before <= $2 AND recall_at IS NULL \
-         ORDER BY seq LIMIT $3",
-    )
-    .bind(corp.as_str())
-    .bind(now.millis())
-    .bind(limit)
-    .fetch_all(pool)
-    .await?
-    .iter()
-    .map(|row| {
-        Ok(PendingExpansion {
-            id: MessageId::new(row.try_get::<String, _>(0)?),
-            targets_chars: row.try_get(1)?,
-        })
-    })
-    .collect()
+    sqlx::query_as(FIND_PENDING_EXPANSIONS).bind(corp).bind(now).bind(limit).fetch_all(pool).await
 }
 
 static READ_MESSAGES: LazyLock<ListStatement> = LazyLock::new(|| {
@@ -58,6 +49,33 @@ static READ_MESSAGES: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
+#[derive(Debug, FromRow)]
+struct UnexpandedMessageRow {
+    id: MessageId,
+    seq: i64,
+    body: String,
+    is_unique: FlagColumn,
+    targets: JsonColumn<MessageTargets>,
+    expanded_to: String,
+    created_at: Timestamp,
+    not_before: Timestamp,
+}
+
+impl From<UnexpandedMessageRow> for UnexpandedMessage {
+    fn from(row: UnexpandedMessageRow) -> Self {
+        Self {
+            id: row.id,
+            seq: row.seq,
+            body: row.body,
+            unique: row.is_unique.0,
+            targets: row.targets.0,
+            progress: ExpansionProgress::parse(&row.expanded_to),
+            created_at: row.created_at,
+            not_before: row.not_before,
+        }
+    }
+}
+
 /// Reads those of `pending` that are still pending, in their order, or says why one cannot be read.
 pub(super) async fn read_messages(
     pool: &AnyPool,
@@ -67,34 +85,22 @@ pub(super) async fn read_messages(
     for (text, part) in READ_MESSAGES.chunks(pending) {
         let mut query = sqlx::query(text);
         for message in part {
-            query = query.bind(message.id.as_str());
+            query = query.bind(&message.id);
         }
         for row in query.fetch_all(pool).await? {
-            found.push((MessageId::new(row.try_get::<String, _>(0)?), parse_message(&row)));
+            let message = UnexpandedMessageRow::from_row(&row).map(UnexpandedMessage::from);
+            found.push((row.try_get("id")?, message));
         }
     }
     Ok(found)
 }
 
-fn parse_message(row: &AnyRow) -> sqlx::Result<UnexpandedMessage> {
-    Ok(UnexpandedMessage {
-        id: MessageId::new(row.try_get::<String, _>(0)?),
-        seq: row.try_get(1)?,
-        body: row.try_get(2)?,
-        unique: row.try_get::<i64, _>(3)? != 0,
-        targets: from_json("messages.targets", &row.try_get::<String, _>(4)?)?,
-        progress: ExpansionProgress::parse(&row.try_get::<String, _>(5)?),
-        created_at: Timestamp::from_millis(row.try_get(6)?),
-        not_before: Timestamp::from_millis(row.try_get(7)?),
-    })
-}
-
 static INSERT_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(
-        "INSERT INTO message_recipients (corp_id, message_id, member, seq, userid, person_id, body, status, reason, \
-           call_id, due_at, counted_at, alone, aside) VALUES ",
+        "INSERT INTO message_recipients (corp_id, message_id, member, seq, userid, person_id, body, status, \
+           reason_code, reason_detail, call_id, due_at, counted_at, alone, aside) VALUES ",
         1,
-        "($1, *, *, *, *, *, *, 'pending', '', NULL, *, NULL, 0, 0)",
+        formatcp!("($1, *, *, *, *, *, *, '{RECIPIENT_PENDING}', NULL, NULL, NULL, *, NULL, 0, 0)"),
         " ON CONFLICT (message_id, member) DO NOTHING",
     )
 });
@@ -106,16 +112,16 @@ pub(super) async fn insert_recipients(
     rows: &[NewRecipient<'_>],
 ) -> sqlx::Result<()> {
     for (text, part) in INSERT_RECIPIENTS.chunks(rows) {
-        let mut query = sqlx::query(text).bind(corp.as_str());
+        let mut query = sqlx::query(text).bind(corp);
         for row in part {
             query = query
-                .bind(row.message.id.as_str())
+                .bind(&row.message.id)
                 .bind(row.member.key())
                 .bind(row.message.seq)
                 .bind(&row.userid)
-                .bind(row.person.as_ref().map(PersonId::as_str))
+                .bind(&row.person)
                 .bind(&row.message.body)
-                .bind(row.message.due_at().millis());
+                .bind(row.message.due_at());
         }
         query.execute(&mut *tx).await?;
     }
@@ -139,13 +145,11 @@ pub(super) async fn mark_expanded(
 ) -> sqlx::Result<HashSet<MessageId>> {
     let mut ours = HashSet::with_capacity(messages.len());
     for (text, part) in MARK_EXPANDED.chunks(messages) {
-        let mut query = sqlx::query(text).bind(now.millis());
+        let mut query = sqlx::query_scalar(text).bind(now);
         for id in part {
-            query = query.bind(id.as_str());
+            query = query.bind(id);
         }
-        for row in query.fetch_all(&mut *tx).await? {
-            ours.insert(MessageId::new(row.try_get::<String, _>(0)?));
-        }
+        ours.extend(query.fetch_all(&mut *tx).await?);
     }
     Ok(ours)
 }
@@ -163,31 +167,12 @@ pub(super) async fn save_progress(
         "UPDATE messages SET expanded_to = $2, updated_at = $3 \
          WHERE id = $1 AND expanded_at IS NULL AND recall_at IS NULL AND finished_at IS NULL",
     )
-    .bind(message.as_str())
+    .bind(message)
     .bind(progress.text())
-    .bind(now.millis())
+    .bind(now)
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-pub(super) async fn fail_if_no_recipients(
-    tx: &mut AnyConnection,
-    message: &MessageId,
-    reason: &str,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE messages SET status = 'failed', reason = $2, finished_at = $3, updated_at = $3 \
-         WHERE id = $1 AND finished_at IS NULL \
-           AND NOT EXISTS (SELECT 1 FROM message_recipients r WHERE r.message_id = messages.id)",
-    )
-    .bind(message.as_str())
-    .bind(reason)
-    .bind(now.millis())
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// An active person of the published chart whom WeCom knows.

@@ -9,6 +9,8 @@ use sqlx::AnyConnection;
 use super::DeliveryCounts;
 use crate::base::clock::Timestamp;
 use crate::base::id::MessageId;
+use crate::message::reason::{DeliveryReason, SendHold};
+use crate::message::state::{FailureReason, MessageStatus};
 use crate::message::{Messages, store as shared};
 
 /// How long a message is retried.
@@ -19,8 +21,6 @@ const MESSAGES_PER_SWEEP: i64 = 100;
 
 /// How many transactions one sweep has at most, because planning waits for it.
 const TRANSACTIONS_PER_SWEEP: usize = 20;
-
-const RETRY_PERIOD_REASON: &str = "It could not be sent for 24 hours.";
 
 /// Why a message is no longer to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,32 +47,35 @@ impl StopReason {
         }
     }
 
-    /// Returns how the message ends. `held_for`: why nothing can be sent at the moment; empty if it
-    /// can.
-    fn final_outcome(self, held_for: &str) -> FinalOutcome<'_> {
-        match self {
-            Self::Recalled => {
-                FinalOutcome { status: "recalled", reason: shared::RECALLED_REASON, keeps_reason: false }
-            }
-            Self::Expired => {
-                FinalOutcome { status: "expired", reason: shared::EXPIRED_REASON, keeps_reason: false }
-            }
-            Self::RetryPeriodOver if held_for.is_empty() => {
-                FinalOutcome { status: "failed", reason: RETRY_PERIOD_REASON, keeps_reason: true }
-            }
-            Self::RetryPeriodOver => FinalOutcome { status: "failed", reason: held_for, keeps_reason: false },
+    /// Returns how the message ends. `held_for`: why nothing can be sent at the moment, if that is
+    /// the better reason.
+    fn final_outcome(self, held_for: Option<DeliveryReason>) -> FinalOutcome {
+        match (self, held_for) {
+            (Self::Recalled, _) => FinalOutcome::new(MessageStatus::Recalled, FailureReason::Recalled.into()),
+            (Self::Expired, _) => FinalOutcome::new(MessageStatus::Expired, FailureReason::Expired.into()),
+            (Self::RetryPeriodOver, Some(reason)) => FinalOutcome::new(MessageStatus::Failed, reason),
+            (Self::RetryPeriodOver, None) => FinalOutcome {
+                keeps_reason: true,
+                ..FinalOutcome::new(MessageStatus::Failed, FailureReason::RetryPeriodOver.into())
+            },
         }
     }
 }
 
 /// How the unsent part of a message ends.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::message) struct FinalOutcome<'a> {
+#[derive(Debug, Clone)]
+pub(in crate::message) struct FinalOutcome {
     /// The status of the message if it has no recipient at all.
-    pub(in crate::message) status: &'static str,
-    pub(in crate::message) reason: &'a str,
+    pub(in crate::message) status: MessageStatus,
+    pub(in crate::message) reason: DeliveryReason,
     /// Whether WeCom's last words about a recipient are the better reason.
     pub(in crate::message) keeps_reason: bool,
+}
+
+impl FinalOutcome {
+    pub(in crate::message) const fn new(status: MessageStatus, reason: DeliveryReason) -> Self {
+        Self { status, reason, keeps_reason: false }
+    }
 }
 
 /// Ends recipients that certainly have not got a message, about `row_budget` rows at most.
@@ -82,17 +85,18 @@ pub(in crate::message) struct FinalOutcome<'a> {
 pub(in crate::message) async fn end_unsent(
     tx: &mut AnyConnection,
     id: &MessageId,
-    end: FinalOutcome<'_>,
+    end: &FinalOutcome,
     row_budget: &mut u64,
     now: Timestamp,
 ) -> sqlx::Result<(u64, bool)> {
-    store::stop_expansion(tx, id, (end.status, end.reason), now).await?;
-    for (call, recipients) in shared::find_untried_calls(tx, id).await? {
+    store::stop_expansion(tx, id, end, now).await?;
+    for call in shared::find_untried_calls(tx, id).await? {
+        let recipients = u64::try_from(call.recipients).unwrap_or(0);
         // A call never has more recipients than one transaction may change.
         if recipients > *row_budget && *row_budget < shared::MAX_ROWS_PER_TRANSACTION {
             return Ok((0, false));
         }
-        shared::dissolve_call(tx, &call, now).await?;
+        shared::dissolve_call(tx, &call.id, now).await?;
         *row_budget = row_budget.saturating_sub(recipients);
     }
     let ended = store::fail_pending_recipients(tx, id, end, *row_budget).await?;
@@ -145,14 +149,8 @@ impl Messages {
         {
             // Checked again: somebody may have retried the message meanwhile.
             if let Some(stop_reason) = store::find_stop_reason(&mut tx, id, now).await? {
-                let (ended, is_all) = end_unsent(
-                    &mut tx,
-                    id,
-                    stop_reason.final_outcome(&window.hold_reason),
-                    &mut row_budget,
-                    now,
-                )
-                .await?;
+                let end = stop_reason.final_outcome(window.hold.as_ref().and_then(SendHold::reason));
+                let (ended, is_all) = end_unsent(&mut tx, id, &end, &mut row_budget, now).await?;
                 match stop_reason {
                     StopReason::Recalled => delivered.recalled += ended,
                     StopReason::Expired => delivered.expired += ended,

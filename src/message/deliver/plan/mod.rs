@@ -22,6 +22,7 @@ use super::rate_limits;
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, MessageId, UserId};
 use crate::directory::{EntrySource, PersonStatus};
+use crate::message::state::FailureReason;
 use crate::message::{Addressee, DeliveryCounts, Messages, store as shared};
 
 /// The most recipients of one call of message/send (document 90236).
@@ -60,10 +61,6 @@ const MAX_SHARED_DELAY_ROWS: i64 = 5000;
 
 /// When a candidate is looked at again whose body is on its way to everybody.
 const EVERYBODY_RECHECK_DELAY: Duration = Duration::from_secs(5);
-
-const PERSON_LEFT_REASON: &str = "The person has left the corporation.";
-const UNADDRESSABLE_REASON: &str = "The person's userid would mean somebody else in a list of recipients.";
-const NO_WECOM_ACCOUNT_REASON: &str = "The person has no WeCom account.";
 
 /// A recipient whose turn it may be.
 #[derive(Debug, Clone)]
@@ -155,7 +152,7 @@ pub(super) struct SendPlan {
     pub(super) calls: Vec<PlannedCall>,
     pub(super) postponed: Vec<Postponed>,
     /// Message, member, and reason of each.
-    pub(super) failed: Vec<(MessageId, String, &'static str)>,
+    pub(super) failed: Vec<(MessageId, String, FailureReason)>,
 }
 
 /// Decides about every candidate, in their order, until `free_calls` calls are planned.
@@ -247,14 +244,14 @@ const fn duplicate_window(candidate: &Candidate) -> Duration {
     if candidate.unique { UNIQUE_DUPLICATE_WINDOW } else { DUPLICATE_WINDOW }
 }
 
-fn current_userid(candidate: &Candidate) -> Result<&str, &'static str> {
+fn current_userid(candidate: &Candidate) -> Result<&str, FailureReason> {
     match &candidate.person {
         None => Ok(&candidate.userid),
-        Some(person) if person.source != EntrySource::Wecom => Err(NO_WECOM_ACCOUNT_REASON),
-        Some(person) if person.status == PersonStatus::Left => Err(PERSON_LEFT_REASON),
+        Some(person) if person.source != EntrySource::Wecom => Err(FailureReason::NoAccount),
+        Some(person) if person.status == PersonStatus::Left => Err(FailureReason::PersonLeft),
         // Written by a sign-in of an older version. In a call `|` separates recipients, and @all is
         // everybody.
-        Some(person) if UserId::parse_existing(&person.userid).is_err() => Err(UNADDRESSABLE_REASON),
+        Some(person) if UserId::parse_existing(&person.userid).is_err() => Err(FailureReason::Unaddressable),
         Some(person) => Ok(&person.userid),
     }
 }
@@ -313,7 +310,7 @@ impl Messages {
         store::postpone(&mut tx, &plan.postponed).await?;
         store::postpone_related(&mut tx, corp, &plan.postponed, now, MAX_SHARED_DELAY_ROWS).await?;
         if !plan.failed.is_empty() {
-            store::fail_recipients(&mut tx, &plan.failed).await?;
+            shared::fail_recipients(&mut tx, &plan.failed).await?;
             let mut messages: Vec<_> = plan.failed.iter().map(|(message, _, _)| message.clone()).collect();
             messages.dedup();
             shared::finish_messages(&mut tx, &messages, now).await?;

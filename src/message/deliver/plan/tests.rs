@@ -168,7 +168,7 @@ fn the_userid_is_the_one_of_today_and_who_left_or_is_not_wecoms_gets_nothing() {
     let plan = plan_calls(&list, &empty_context());
     assert_eq!(plan.calls[0].recipients[0].2, "New");
     let failed: Vec<_> = plan.failed.iter().map(|(_, member, why)| (member.as_str(), *why)).collect();
-    assert_eq!(failed, [("p2", PERSON_LEFT_REASON), ("p3", NO_WECOM_ACCOUNT_REASON)]);
+    assert_eq!(failed, [("p2", FailureReason::PersonLeft), ("p3", FailureReason::NoAccount)]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_userid_that_means_several_or_everybody_in_a_list_is_never_written_to() {
     let plan = plan_calls(&list, &empty_context());
     assert_eq!(plan.calls[0].recipients.iter().map(|r| r.2.as_str()).collect::<Vec<_>>(), ["张三"]);
     let failed: Vec<_> = plan.failed.iter().map(|(_, member, why)| (member.as_str(), *why)).collect();
-    assert_eq!(failed, [("a|b", UNADDRESSABLE_REASON), ("@all", UNADDRESSABLE_REASON)]);
+    assert_eq!(failed, [("a|b", FailureReason::Unaddressable), ("@all", FailureReason::Unaddressable)]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Recalls: a call is taken back when all its messages are recalled ([design:
 //! recall](crate::design#recall)).
 
-pub(super) mod store;
+pub(in crate::message) mod store;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use super::verdict::{CallAnswer, SendObstacle};
 use super::{DeliveryCounts, backoff, settle};
 use crate::base::clock::Timestamp;
 use crate::base::id::CallId;
+use crate::message::reason::DeliveryReason;
+use crate::message::state::{FailureReason, HoldReason, RecallStatus};
 use crate::message::store::SendWindow;
 use crate::message::{Messages, store as shared};
 use crate::wecom::SendRefusal;
@@ -34,24 +36,20 @@ pub(super) struct ClaimedRecall {
     pub(super) uncertain: bool,
 }
 
-/// Why a message is not recalled although WeCom took it back.
-const MAY_STAY_REASON: &str =
-    "WeCom took it back, but an earlier answer of WeCom's about it was lost, and it may still be on phones.";
-
 /// Whether nothing can be recalled now.
 ///
 /// The limit of recipients a day stops messages until tomorrow but no recalls: these have no
 /// recipients.
 fn is_recall_held(window: &SendWindow, now: Timestamp) -> bool {
-    window.is_held(now) && !shared::is_daily_limit_reason(&window.hold_reason)
+    window.is_held(now) && !window.is_held_for(HoldReason::DailyLimit)
 }
 
 /// What happens to a recall after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RecallOutcome {
     Done,
-    Retry { at: Timestamp, reason: String, obstacle: Option<SendObstacle> },
-    Failed { reason: String },
+    Retry { at: Timestamp, reason: DeliveryReason, obstacle: Option<SendObstacle> },
+    Failed { reason: DeliveryReason },
 }
 
 /// Decides what happens to a recall.
@@ -70,15 +68,15 @@ pub(super) fn decide_recall_outcome(
             let obstacle = match refusal.class {
                 SendRefusal::Retry => None,
                 SendRefusal::ReduceParallelism => Some(SendObstacle::TooManyCalls),
-                SendRefusal::AwaitQuota => Some(SendObstacle::LimitReached(refusal.words.clone())),
+                SendRefusal::AwaitQuota => Some(SendObstacle::LimitReached),
                 SendRefusal::NeedsAdministrator => {
-                    Some(SendObstacle::NeedsAdministrator(refusal.words.clone()))
+                    Some(SendObstacle::NeedsAdministrator(refusal.reason.clone()))
                 }
                 SendRefusal::SplitRecipients | SendRefusal::NoRecipient | SendRefusal::RejectedMessage => {
-                    return RecallOutcome::Failed { reason: refusal.words };
+                    return RecallOutcome::Failed { reason: refusal.reason };
                 }
             };
-            (refusal.words, obstacle)
+            (refusal.reason, obstacle)
         }
     };
     // WeCom would refuse every further attempt.
@@ -150,10 +148,11 @@ impl Messages {
         let (ours, recipients) = match end {
             RecallOutcome::Done => {
                 self.change_send_window(&mut tx, &window, None, now).await?;
-                let ours = store::end_recall(&mut tx, recall, holder, ("done", "")).await?;
+                let ours = store::end_recall(&mut tx, recall, holder, RecallStatus::Done, None).await?;
                 let mut recipients = 0;
                 if ours && recall.uncertain {
-                    store::note_reason(&mut tx, &recall.id, MAY_STAY_REASON, now).await?;
+                    let reason = FailureReason::CopyMayRemain.into();
+                    store::note_reason(&mut tx, &recall.id, &reason, now).await?;
                 } else if ours {
                     recipients = store::count_sent_recipients(&mut tx, &recall.id).await?;
                     store::finish_recalled_messages(&mut tx, &recall.id, now).await?;
@@ -171,10 +170,11 @@ impl Messages {
                 (store::retry_recall(&mut tx, recall, holder, at, reason).await?, 0)
             }
             RecallOutcome::Failed { reason } => {
-                let ours = store::end_recall(&mut tx, recall, holder, ("failed", reason)).await?;
+                let ours =
+                    store::end_recall(&mut tx, recall, holder, RecallStatus::Failed, Some(reason)).await?;
                 if ours {
-                    tracing::info!(call = %recall.id, reason, "A message could not be recalled");
-                    let reason = format!("It was not recalled: {reason}");
+                    tracing::info!(call = %recall.id, %reason, "A message could not be recalled");
+                    let reason = DeliveryReason::because(FailureReason::NotRecalled, reason.clone());
                     store::note_reason(&mut tx, &recall.id, &reason, now).await?;
                 }
                 (ours, 0)
@@ -205,14 +205,16 @@ mod tests {
             uncertain: false,
         };
         let soon = sent_at.plus(Duration::from_secs(60));
-        let refused =
-            |class| CallAnswer::Refused(CallRefusal { class, code: Some(1), words: "no".to_owned() });
+        let refused = |class| {
+            let reason = FailureReason::Refused.into();
+            CallAnswer::Refused(CallRefusal { class, code: Some(1), reason })
+        };
         let taken =
             CallAnswer::Taken { msgid: None, response_code: None, invalid: vec![], unlicensed: vec![] };
         assert_eq!(decide_recall_outcome(taken, &recall, soon), RecallOutcome::Done);
         for answer in [
-            CallAnswer::Uncertain("silence".to_owned()),
-            CallAnswer::NotMade("no connection".to_owned()),
+            CallAnswer::Uncertain(FailureReason::Timeout.into()),
+            CallAnswer::NotMade(FailureReason::Unreachable.into()),
             refused(SendRefusal::Retry),
             refused(SendRefusal::AwaitQuota),
             refused(SendRefusal::NeedsAdministrator),
@@ -228,6 +230,6 @@ mod tests {
             );
         }
         let never = decide_recall_outcome(refused(SendRefusal::RejectedMessage), &recall, soon);
-        assert_eq!(never, RecallOutcome::Failed { reason: "no".to_owned() });
+        assert_eq!(never, RecallOutcome::Failed { reason: FailureReason::Refused.into() });
     }
 }

@@ -8,9 +8,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::claim::ClaimedCall;
+use super::recall::store::insert_recall;
 use super::verdict::{SendObstacle, Verdict};
 use super::{DeliveryCounts, backoff};
 use crate::base::clock::Timestamp;
+use crate::message::reason::SendHold;
+use crate::message::state::{CallStatus, HoldReason};
 use crate::message::store::{MAX_CONCURRENT_CALLS, SendWindow};
 use crate::message::{Messages, store as shared};
 
@@ -44,8 +47,7 @@ fn next_send_window(
         // A call that was in flight when the send window was held says nothing about the hold.
         None if !window.is_held(now) => {
             next.holds = 0;
-            next.hold_reason = String::new();
-            next.hold_since = None;
+            next.hold = None;
             if window.max_concurrent_calls < MAX_CONCURRENT_CALLS && window.turn % TURNS_PER_EXTRA_CALL == 0 {
                 next.max_concurrent_calls += 1;
             }
@@ -57,22 +59,25 @@ fn next_send_window(
         }
         // Calls that fail together hold the send window once.
         Some(_) if window.is_held(now) => {}
-        Some(SendObstacle::LimitReached(_)) => {
+        Some(SendObstacle::LimitReached) => {
             // Probes of what was broken before do not count as limits in a row.
-            let limits = if window.hold_reason.is_empty() { window.holds } else { 0 };
+            let in_a_row = window.hold.is_none() || window.is_held_for(HoldReason::CallLimit);
+            let limits = if in_a_row { window.holds } else { 0 };
             let at = usize::try_from(limits).unwrap_or(0).min(LIMIT_HOLDS.len() - 1);
             next.hold_until = now.plus(LIMIT_HOLDS.get(at).copied().unwrap_or(MAX_LIMIT_HOLD));
-            next.hold_reason = String::new();
+            next.hold = Some(SendHold::call_limit(window.hold.as_ref().map_or(now, |hold| hold.since)));
             next.holds = limits + 1;
-            next.hold_since = window.hold_since.or(Some(now));
         }
         Some(SendObstacle::NeedsAdministrator(reason)) => {
             // A limit that was waited for before says nothing about how long this has been broken.
-            let since = window.hold_since.filter(|_| window.waits_for_an_administrator()).unwrap_or(now);
+            let since = window
+                .hold
+                .as_ref()
+                .filter(|hold| hold.code == HoldReason::NeedsAdministrator)
+                .map_or(now, |hold| hold.since);
             next.hold_until = now.plus(backoff::probe_pause(since, now));
-            next.hold_reason = reason.clone();
+            next.hold = Some(SendHold::needs_administrator(reason.clone(), since));
             next.holds += 1;
-            next.hold_since = Some(since);
         }
     }
     (next != *window).then_some(next)
@@ -98,7 +103,7 @@ impl Messages {
                 _ => tracing::info!(until, "WeCom's limit is reached; messages wait until it has passed"),
             }
         }
-        if window.hold_since.is_some() && next.hold_since.is_none() {
+        if window.hold.is_some() && next.hold.is_none() {
             tracing::info!("WeCom takes messages again");
         }
         Ok(next.hold_until)
@@ -150,18 +155,21 @@ impl Messages {
         let mut delivered = DeliveryCounts { calls: 1, ..DeliveryCounts::default() };
         let ours = match verdict {
             Verdict::Sent { msgid, response_code, invalid, unlicensed } => {
-                let before =
+                let marked =
                     store::mark_sent(&mut tx, call, (msgid.as_deref(), response_code.as_deref()), now)
                         .await?;
-                if before == Some(store::PriorCallState::Unknown) {
-                    store::reopen_messages(&mut tx, &call.id, now).await?;
-                }
-                if before.is_some() {
+                if let Some(marked) = &marked {
+                    if marked.before == store::PriorCallState::Unknown {
+                        store::reopen_messages(&mut tx, &call.id, now).await?;
+                    }
+                    if marked.is_unwanted {
+                        insert_recall(&mut tx, &call.id, now).await?;
+                    }
                     delivered.failed =
                         store::refuse_recipients(&mut tx, &call.id, invalid, unlicensed).await?;
                     delivered.sent = store::mark_recipients_sent(&mut tx, &call.id, now).await?;
                 }
-                before.is_some()
+                marked.is_some()
             }
             Verdict::Retry { at, uncertain_at, reason, obstacle } => {
                 let held = obstacle.as_ref().is_some_and(SendObstacle::holds);
@@ -171,24 +179,26 @@ impl Messages {
                 store::mark_retry(&mut tx, call, holder, (at, *uncertain_at, reason)).await?
             }
             Verdict::SendSeparately { reason } => {
-                let ours = store::mark_ended(&mut tx, call, holder, ("failed", reason), now).await?;
+                let end = (CallStatus::Failed, reason);
+                let ours = store::mark_ended(&mut tx, call, holder, end, now).await?;
                 if ours {
                     store::separate_recipients(&mut tx, &call.id, reason).await?;
                 }
                 ours
             }
             Verdict::Failed { reason, .. } => {
-                let ours = store::mark_ended(&mut tx, call, holder, ("failed", reason), now).await?;
+                let end = (CallStatus::Failed, reason);
+                let ours = store::mark_ended(&mut tx, call, holder, end, now).await?;
                 if ours {
-                    delivered.failed = store::fail_recipients(&mut tx, &call.id, reason).await?;
+                    delivered.failed = store::end_recipients(&mut tx, &call.id, end, now).await?;
                 }
                 ours
             }
             Verdict::Unknown { reason } => {
-                let ours = store::mark_ended(&mut tx, call, holder, ("unknown", reason), now).await?;
+                let end = (CallStatus::Unknown, reason);
+                let ours = store::mark_ended(&mut tx, call, holder, end, now).await?;
                 if ours {
-                    delivered.unknown =
-                        store::mark_recipients_unknown(&mut tx, &call.id, reason, now).await?;
+                    delivered.unknown = store::end_recipients(&mut tx, &call.id, end, now).await?;
                 }
                 ours
             }
@@ -254,61 +264,52 @@ const fn outcome_label(verdict: &Verdict) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::state::FailureReason;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     fn send_window() -> SendWindow {
-        SendWindow {
-            turn: 3,
-            hold_until: Timestamp::from_millis(0),
-            hold_reason: String::new(),
-            hold_since: None,
-            holds: 0,
-            max_concurrent_calls: 10,
-        }
+        SendWindow { turn: 3, ..SendWindow::UNUSED }
+    }
+
+    fn needs_administrator() -> SendObstacle {
+        SendObstacle::NeedsAdministrator(FailureReason::Refused.into())
+    }
+
+    fn held_since(window: &SendWindow) -> Option<Timestamp> {
+        window.hold.as_ref().map(|hold| hold.since)
     }
 
     #[test]
     fn a_limit_is_waited_out_longer_each_time_in_a_row() {
         let (mut window, mut now) = (send_window(), NOW);
         for minutes in [1, 10, 60, 60] {
-            window = next_send_window(&window, Some(&SendObstacle::LimitReached("45009".to_owned())), now)
-                .unwrap();
+            window = next_send_window(&window, Some(&SendObstacle::LimitReached), now).unwrap();
             assert_eq!(window.hold_until.since(now), Duration::from_secs(minutes * 60));
-            assert!(window.hold_reason.is_empty());
+            assert!(window.is_held_for(HoldReason::CallLimit));
             now = window.hold_until;
         }
-        assert_eq!(window.hold_since, Some(NOW));
+        assert_eq!(held_since(&window), Some(NOW));
         let mended = next_send_window(&window, None, now).unwrap();
-        assert_eq!((mended.holds, mended.hold_since), (0, None));
+        assert_eq!((mended.holds, mended.hold), (0, None));
     }
 
     #[test]
     fn calls_that_fail_together_hold_the_lane_once() {
-        let held = next_send_window(
-            &send_window(),
-            Some(&SendObstacle::NeedsAdministrator("60020".to_owned())),
-            NOW,
-        )
-        .unwrap();
+        let held = next_send_window(&send_window(), Some(&needs_administrator()), NOW).unwrap();
         assert_eq!(held.hold_until, NOW.plus(backoff::probe_pause(NOW, NOW)));
-        assert_eq!(held.hold_reason, "60020");
-        assert_eq!(
-            next_send_window(&held, Some(&SendObstacle::NeedsAdministrator("60020".to_owned())), NOW),
-            None
-        );
-        assert_eq!(next_send_window(&held, Some(&SendObstacle::LimitReached("45009".to_owned())), NOW), None);
+        assert_eq!(held.hold.as_ref().and_then(SendHold::reason), Some(FailureReason::Refused.into()));
+        assert_eq!(next_send_window(&held, Some(&needs_administrator()), NOW), None);
+        assert_eq!(next_send_window(&held, Some(&SendObstacle::LimitReached), NOW), None);
         assert_eq!(next_send_window(&held, None, NOW), None, "one that was under way ends no hold");
     }
 
     #[test]
     fn how_often_is_probed_depends_on_how_long_it_has_been_broken_and_on_nothing_else() {
-        let broken = |window: &SendWindow, now| {
-            next_send_window(window, Some(&SendObstacle::NeedsAdministrator("60020".to_owned())), now)
-                .unwrap()
-        };
+        let broken =
+            |window: &SendWindow, now| next_send_window(window, Some(&needs_administrator()), now).unwrap();
         let limited = |window: &SendWindow, now| {
-            next_send_window(window, Some(&SendObstacle::LimitReached("45009".to_owned())), now).unwrap()
+            next_send_window(window, Some(&SendObstacle::LimitReached), now).unwrap()
         };
         let mut window = broken(&send_window(), NOW);
         let mut probes = 0;
@@ -317,7 +318,7 @@ mod tests {
             probes += 1;
         }
         assert!((10..=20).contains(&probes), "{probes} in the first ten minutes");
-        assert_eq!(window.hold_since, Some(NOW));
+        assert_eq!(held_since(&window), Some(NOW));
         let slow = broken(&window, window.hold_until);
         assert_eq!(slow.hold_until.since(window.hold_until), Duration::from_secs(600));
         // A limit after so many probes is the first of its row, and what breaks after it has just
@@ -325,10 +326,10 @@ mod tests {
         let limit = limited(&slow, slow.hold_until);
         assert_eq!(limit.hold_until.since(slow.hold_until), Duration::from_secs(60));
         let anew = broken(&limit, limit.hold_until);
-        assert_eq!(anew.hold_since, Some(limit.hold_until));
+        assert_eq!(held_since(&anew), Some(limit.hold_until));
         assert!(anew.hold_until.since(limit.hold_until) < Duration::from_secs(60));
-        let used_up = SendWindow { hold_reason: shared::daily_limit_reason(40_000), ..limit };
-        assert_eq!(broken(&used_up, used_up.hold_until).hold_since, Some(used_up.hold_until));
+        let used_up = SendWindow { hold: Some(SendHold::daily_limit(40_000, NOW)), ..limit };
+        assert_eq!(held_since(&broken(&used_up, used_up.hold_until)), Some(used_up.hold_until));
     }
 
     #[test]

@@ -1,24 +1,20 @@
 //! SQL of settling. The caller of every function has locked the send window.
 
-use std::sync::LazyLock;
-
-use sqlx::{AnyConnection, Row as _};
+use const_format::formatcp;
+use sqlx::{AnyConnection, FromRow};
 
 use crate::base::clock::Timestamp;
-use crate::base::id::{CallId, CorpId};
-use crate::db::bind_list::ListStatement;
+use crate::base::id::{CallId, CorpId, MessageId};
+use crate::db::types::FlagColumn;
 use crate::message::deliver::claim::ClaimedCall;
 use crate::message::deliver::rate_limits;
-
-const INVALID_USERID_REASON: &str = "WeCom does not know this userid, or the application may not send to it.";
-const UNLICENSED_REASON: &str = "The account has no licence for WeCom's API.";
-
-/// The condition that the call still belongs to this holder and this attempt.
-macro_rules! where_still_ours {
-    () => {
-        " WHERE id = $1 AND holder = $2 AND attempts = $3 AND status = 'calling'"
-    };
-}
+use crate::message::reason::DeliveryReason;
+use crate::message::state::words::{
+    CALL_CALLING, CALL_DUE, CALL_SENT, MESSAGE_ACCEPTED, MESSAGE_UNKNOWN, RECIPIENT_CALLING,
+    RECIPIENT_PENDING, RECIPIENT_SENT, RECIPIENT_UNKNOWN,
+};
+use crate::message::state::{CallStatus, FailureReason, RecipientStatus};
+use crate::message::store as shared;
 
 /// The state of a call before WeCom's yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,50 +25,55 @@ pub(super) enum PriorCallState {
     Unknown,
 }
 
+/// What WeCom's yes found.
+#[derive(Debug)]
+pub(super) struct MarkedCall {
+    pub(super) before: PriorCallState,
+    /// Whether all its messages were recalled meanwhile, and WeCom can take it back.
+    pub(super) is_unwanted: bool,
+}
+
 /// Writes that WeCom took a call. $1: the call, $2: the attempt, $3: since when it was uncertain
-/// before that attempt.
+/// before that attempt, $7, $8: the status before.
 ///
 /// It does not matter which attempt WeCom took or who holds the call by now: the bytes are the
 /// same. If the answer to another attempt was lost, `uncertain_at` stays, because the msgid need
 /// not be that of the message that arrived.
-macro_rules! mark_sent {
-    ($before:literal) => {
-        concat!(
-            "UPDATE message_calls SET status = 'sent', request = '', reason = '', holder = '', lease_until = 0, \
-               uncertain_at = CASE WHEN attempts = $2 THEN $3 ELSE uncertain_at END, \
-               msgid = $4, response_code = $5, finished_at = $6, next_at = $6, \
-               recall = CASE WHEN $4 IS NULL OR EXISTS (SELECT 1 FROM message_recipients r JOIN messages m ON m.id = r.message_id \
-                 WHERE r.call_id = $1 AND m.recall_at IS NULL) THEN '' ELSE 'due' END \
-             WHERE id = $1 AND ",
-            $before
-        )
-    };
-}
+pub(super) const MARK_SENT: &str = formatcp!(
+    "UPDATE message_calls SET status = '{CALL_SENT}', request = '', reason_code = NULL, reason_detail = NULL, \
+       holder = '', lease_until = 0, uncertain_at = CASE WHEN attempts = $2 THEN $3 ELSE uncertain_at END, \
+       msgid = $4, response_code = $5, finished_at = $6 \
+     WHERE id = $1 AND status IN ($7, $8) \
+     RETURNING CAST(CASE WHEN msgid IS NULL OR EXISTS (SELECT 1 FROM message_recipients r \
+       JOIN messages m ON m.id = r.message_id WHERE r.call_id = $1 AND m.recall_at IS NULL) THEN 0 ELSE 1 END \
+       AS BIGINT) AS is_unwanted"
+);
 
-/// Writes WeCom's yes. Returns the state of the call before, or `None` if it has ended otherwise.
-///
-/// The call is recalled at once if all its messages were recalled meanwhile.
+/// Writes WeCom's yes. Returns `None` if the call has ended otherwise.
 pub(super) async fn mark_sent(
     tx: &mut AnyConnection,
     call: &ClaimedCall,
     (msgid, response_code): (Option<&str>, Option<&str>),
     now: Timestamp,
-) -> sqlx::Result<Option<PriorCallState>> {
-    for (text, before) in [
-        (mark_sent!("status IN ('due', 'calling')"), PriorCallState::Open),
-        (mark_sent!("status = 'unknown'"), PriorCallState::Unknown),
+) -> sqlx::Result<Option<MarkedCall>> {
+    for (statuses, before) in [
+        ([CallStatus::Due, CallStatus::Calling], PriorCallState::Open),
+        ([CallStatus::Unknown; 2], PriorCallState::Unknown),
     ] {
-        let done = sqlx::query(text)
-            .bind(call.id.as_str())
+        let [first, second] = statuses;
+        let marked: Option<FlagColumn> = sqlx::query_scalar(MARK_SENT)
+            .bind(&call.id)
             .bind(call.number)
-            .bind(call.uncertain_at.map(Timestamp::millis))
+            .bind(call.uncertain_at)
             .bind(msgid)
             .bind(response_code)
-            .bind(now.millis())
-            .execute(&mut *tx)
+            .bind(now)
+            .bind(first)
+            .bind(second)
+            .fetch_optional(&mut *tx)
             .await?;
-        if done.rows_affected() == 1 {
-            return Ok(Some(before));
+        if let Some(FlagColumn(is_unwanted)) = marked {
+            return Ok(Some(MarkedCall { before, is_unwanted }));
         }
     }
     Ok(None)
@@ -84,12 +85,14 @@ pub(super) async fn reopen_messages(
     call: &CallId,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE messages SET status = 'accepted', reason = '', finished_at = NULL, updated_at = $2 \
-         WHERE id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $1) AND status = 'unknown'",
-    )
-    .bind(call.as_str())
-    .bind(now.millis())
+    sqlx::query(formatcp!(
+        "UPDATE messages SET status = '{MESSAGE_ACCEPTED}', reason_code = NULL, reason_detail = NULL, \
+           finished_at = NULL, updated_at = $2 \
+         WHERE id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $1) \
+           AND status = '{MESSAGE_UNKNOWN}'"
+    ))
+    .bind(call)
+    .bind(now)
     .execute(tx)
     .await?;
     Ok(())
@@ -102,11 +105,11 @@ pub(super) async fn return_usage(
     call: &ClaimedCall,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE message_pace SET recipients = CASE WHEN recipients > $3 THEN recipients - $3 ELSE 0 END \
+        "UPDATE message_counts SET recipients = CASE WHEN recipients > $3 THEN recipients - $3 ELSE 0 END \
          WHERE corp_id = $1 AND bucket = $2",
     )
-    .bind(corp.as_str())
-    .bind(rate_limits::bucket_start(call.began_at).millis())
+    .bind(corp)
+    .bind(rate_limits::bucket_start(call.began_at))
     .bind(call.counted)
     .execute(tx)
     .await?;
@@ -118,19 +121,20 @@ pub(super) async fn mark_retry(
     tx: &mut AnyConnection,
     call: &ClaimedCall,
     holder: &str,
-    (at, uncertain_at, reason): (Timestamp, Option<Timestamp>, &str),
+    (at, uncertain_at, reason): (Timestamp, Option<Timestamp>, &DeliveryReason),
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query(concat!(
-        "UPDATE message_calls SET status = 'due', holder = '', lease_until = 0, next_at = $4, uncertain_at = $5, \
-           reason = $6",
-        where_still_ours!()
+    let done = sqlx::query(formatcp!(
+        "UPDATE message_calls SET status = '{CALL_DUE}', holder = '', lease_until = 0, next_at = $4, \
+           uncertain_at = $5, reason_code = $6, reason_detail = $7 \
+         WHERE id = $1 AND holder = $2 AND attempts = $3 AND status = '{CALL_CALLING}'"
     ))
-    .bind(call.id.as_str())
+    .bind(&call.id)
     .bind(holder)
     .bind(call.number)
-    .bind(at.millis())
-    .bind(uncertain_at.map(Timestamp::millis))
-    .bind(replace_nul(reason))
+    .bind(at)
+    .bind(uncertain_at)
+    .bind(reason.code)
+    .bind(reason.detail_column())
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -141,34 +145,32 @@ pub(super) async fn mark_ended(
     tx: &mut AnyConnection,
     call: &ClaimedCall,
     holder: &str,
-    (status, reason): (&str, &str),
+    (status, reason): (CallStatus, &DeliveryReason),
     now: Timestamp,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query(concat!(
-        "UPDATE message_calls SET status = $4, request = '', reason = $5, holder = '', lease_until = 0, \
-           finished_at = $6",
-        where_still_ours!()
+    let done = sqlx::query(formatcp!(
+        "UPDATE message_calls SET status = $4, request = '', reason_code = $5, reason_detail = $6, holder = '', \
+           lease_until = 0, finished_at = $7 \
+         WHERE id = $1 AND holder = $2 AND attempts = $3 AND status = '{CALL_CALLING}'"
     ))
-    .bind(call.id.as_str())
+    .bind(&call.id)
     .bind(holder)
     .bind(call.number)
     .bind(status)
-    .bind(replace_nul(reason))
-    .bind(now.millis())
+    .bind(reason.code)
+    .bind(reason.detail_column())
+    .bind(now)
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-static REFUSE_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(
-        "WITH t (message_id, member, reason) AS (VALUES ",
-        0,
-        "(*, *, *)",
-        ") UPDATE message_recipients SET status = 'failed', reason = t.reason FROM t \
-         WHERE message_recipients.message_id = t.message_id AND message_recipients.member = t.member",
-    )
-});
+#[derive(Debug, FromRow)]
+struct CalledRecipientRow {
+    message_id: MessageId,
+    member: String,
+    userid: String,
+}
 
 /// Fails the recipients that WeCom named, by userid in any case. Returns how many.
 pub(super) async fn refuse_recipients(
@@ -181,34 +183,34 @@ pub(super) async fn refuse_recipients(
         return Ok(0);
     }
     let named = |list: &[String], userid: &str| list.iter().any(|one| one.to_lowercase() == userid);
-    let rows = sqlx::query(
+    let rows: Vec<CalledRecipientRow> = sqlx::query_as(formatcp!(
         "SELECT message_id, member, userid FROM message_recipients \
-         WHERE call_id = $1 AND status IN ('calling', 'unknown')",
-    )
-    .bind(call.as_str())
+         WHERE call_id = $1 AND status IN ('{RECIPIENT_CALLING}', '{RECIPIENT_UNKNOWN}')"
+    ))
+    .bind(call)
     .fetch_all(&mut *tx)
     .await?;
-    let mut refused: Vec<(String, String, &str)> = Vec::new();
+    let mut refused = Vec::new();
     for row in rows {
-        let userid = row.try_get::<String, _>(2)?.to_lowercase();
+        let userid = row.userid.to_lowercase();
         let reason = if named(invalid, &userid) {
-            INVALID_USERID_REASON
+            FailureReason::InvalidUserid
         } else if named(unlicensed, &userid) {
-            UNLICENSED_REASON
+            FailureReason::Unlicensed
         } else {
             continue;
         };
-        refused.push((row.try_get(0)?, row.try_get(1)?, reason));
+        refused.push((row.message_id, row.member, reason));
     }
-    for (text, part) in REFUSE_RECIPIENTS.chunks(&refused) {
-        let mut query = sqlx::query(text);
-        for (message, member, reason) in part {
-            query = query.bind(message).bind(member).bind(*reason);
-        }
-        query.execute(&mut *tx).await?;
-    }
+    shared::fail_recipients(tx, &refused).await?;
     Ok(u64::try_from(refused.len()).unwrap_or(u64::MAX))
 }
+
+pub(super) const MARK_RECIPIENTS_SENT: &str = formatcp!(
+    "UPDATE message_recipients SET status = '{RECIPIENT_SENT}', reason_code = NULL, reason_detail = NULL, \
+       counted_at = $2 \
+     WHERE call_id = $1 AND status IN ('{RECIPIENT_CALLING}', '{RECIPIENT_UNKNOWN}')"
+);
 
 /// Marks the other recipients of a call as sent. Returns how many.
 pub(super) async fn mark_recipients_sent(
@@ -216,14 +218,7 @@ pub(super) async fn mark_recipients_sent(
     call: &CallId,
     now: Timestamp,
 ) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "UPDATE message_recipients SET status = 'sent', reason = '', counted_at = $2 \
-         WHERE call_id = $1 AND status IN ('calling', 'unknown')",
-    )
-    .bind(call.as_str())
-    .bind(now.millis())
-    .execute(tx)
-    .await?;
+    let done = sqlx::query(MARK_RECIPIENTS_SENT).bind(call).bind(now).execute(tx).await?;
     Ok(done.rows_affected())
 }
 
@@ -231,56 +226,41 @@ pub(super) async fn mark_recipients_sent(
 pub(super) async fn separate_recipients(
     tx: &mut AnyConnection,
     call: &CallId,
-    reason: &str,
+    reason: &DeliveryReason,
 ) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE message_recipients SET status = 'pending', alone = 1, call_id = NULL, reason = $2 \
-         WHERE call_id = $1 AND status = 'calling'",
-    )
-    .bind(call.as_str())
-    .bind(replace_nul(reason))
+    sqlx::query(formatcp!(
+        "UPDATE message_recipients SET status = '{RECIPIENT_PENDING}', alone = 1, call_id = NULL, reason_code = $2, \
+           reason_detail = $3 WHERE call_id = $1 AND status = '{RECIPIENT_CALLING}'"
+    ))
+    .bind(call)
+    .bind(reason.code)
+    .bind(reason.detail_column())
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Fails all recipients of a call. Returns how many.
-pub(super) async fn fail_recipients(
+/// Ends the recipients of a call that WeCom did not take. Returns how many.
+///
+/// WeCom may have counted those whose outcome is not known against its limits.
+pub(super) async fn end_recipients(
     tx: &mut AnyConnection,
     call: &CallId,
-    reason: &str,
-) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "UPDATE message_recipients SET status = 'failed', reason = $2 WHERE call_id = $1 AND status = 'calling'",
-    )
-    .bind(call.as_str())
-    .bind(replace_nul(reason))
-    .execute(tx)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// Marks the recipients of a call as unknown. Returns how many. WeCom may have counted them against
-/// its limits.
-pub(super) async fn mark_recipients_unknown(
-    tx: &mut AnyConnection,
-    call: &CallId,
-    reason: &str,
+    (status, reason): (CallStatus, &DeliveryReason),
     now: Timestamp,
 ) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "UPDATE message_recipients SET status = 'unknown', reason = $2, counted_at = $3 \
-         WHERE call_id = $1 AND status = 'calling'",
-    )
-    .bind(call.as_str())
-    .bind(replace_nul(reason))
-    .bind(now.millis())
+    let done = sqlx::query(formatcp!(
+        "UPDATE message_recipients SET status = $2, reason_code = $3, reason_detail = $4, \
+           counted_at = CASE WHEN $5 = 1 THEN $6 ELSE counted_at END \
+         WHERE call_id = $1 AND status = '{RECIPIENT_CALLING}'"
+    ))
+    .bind(call)
+    .bind(RecipientStatus::from_call(status))
+    .bind(reason.code)
+    .bind(reason.detail_column())
+    .bind(FlagColumn(status == CallStatus::Unknown))
+    .bind(now)
     .execute(tx)
     .await?;
     Ok(done.rows_affected())
-}
-
-/// Replaces NUL, which PostgreSQL does not accept in a text; WeCom's words may contain anything.
-pub(in crate::message::deliver) fn replace_nul(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
