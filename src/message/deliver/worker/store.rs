@@ -1,9 +1,11 @@
 //! SQL of the worker.
 
+use const_format::formatcp;
 use sqlx::AnyPool;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::CorpId;
+use crate::message::state::words::{CALL_CALLING, CALL_DUE, RECALL_CALLING, RECALL_DUE, RECIPIENT_PENDING};
 
 /// Returns the earliest instant after `now` at which a message, a recipient, a call or a recall
 /// becomes due or a lease ends; `None` if there is none.
@@ -12,17 +14,17 @@ pub(super) async fn find_next_due_time(
     corp: &CorpId,
     now: Timestamp,
 ) -> sqlx::Result<Option<Timestamp>> {
-    sqlx::query_scalar(
+    sqlx::query_scalar(formatcp!(
         "SELECT MIN(due.at) FROM (\
            SELECT MIN(not_before) AS at FROM messages \
              WHERE corp_id = $1 AND expanded_at IS NULL AND recall_at IS NULL AND not_before > $2 \
            UNION ALL SELECT MIN(due_at) FROM message_recipients \
-             WHERE corp_id = $1 AND status = 'pending' AND due_at > $2 \
+             WHERE corp_id = $1 AND status = '{RECIPIENT_PENDING}' AND due_at > $2 \
            UNION ALL SELECT MIN(CASE WHEN lease_until > next_at THEN lease_until ELSE next_at END) FROM message_calls \
-             WHERE corp_id = $1 AND status IN ('due', 'calling') AND (next_at > $2 OR lease_until > $2) \
-           UNION ALL SELECT MIN(CASE WHEN lease_until > next_at THEN lease_until ELSE next_at END) FROM message_calls \
-             WHERE corp_id = $1 AND recall IN ('due', 'calling') AND (next_at > $2 OR lease_until > $2)) due",
-    )
+             WHERE corp_id = $1 AND status IN ('{CALL_DUE}', '{CALL_CALLING}') AND (next_at > $2 OR lease_until > $2) \
+           UNION ALL SELECT MIN(CASE WHEN lease_until > next_at THEN lease_until ELSE next_at END) FROM message_recalls \
+             WHERE corp_id = $1 AND status IN ('{RECALL_DUE}', '{RECALL_CALLING}') AND (next_at > $2 OR lease_until > $2)) due"
+    ))
     .bind(corp)
     .bind(now)
     .fetch_one(pool)
