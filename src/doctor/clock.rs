@@ -7,6 +7,7 @@ use super::finding::{DoctorFinding, untranslated};
 use super::words::FindingKind;
 use crate::audit;
 use crate::base::clock::Timestamp;
+use crate::config::{Readiness, WecomPurpose};
 use crate::db::Db;
 use crate::wecom::Deadline;
 
@@ -27,7 +28,7 @@ pub(super) async fn check_clock(subject: &DoctorSubject, db: Option<&Db>) -> Vec
             findings.extend(compare_with_rows(subject.clock.now(), newest));
         }
     }
-    if !subject.config.wecom.enable {
+    if subject.config.wecom.readiness(WecomPurpose::Directory) == Readiness::Disabled {
         return findings;
     }
     let theirs = match &subject.client {

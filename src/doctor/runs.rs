@@ -13,7 +13,7 @@ use super::finding::{DoctorFinding, untranslated};
 use super::words::FindingKind;
 use crate::base::clock::Timestamp;
 use crate::base::cron::Schedule;
-use crate::config::WecomConfig;
+use crate::config::{Readiness, RequiredKey, WecomConfig, WecomPurpose};
 use crate::db::Db;
 use crate::directory;
 use crate::sync::queue::{self, SyncRun};
@@ -51,7 +51,8 @@ async fn examine_runs(subject: &DoctorSubject, db: &Db) -> sqlx::Result<Vec<Doct
         findings.push(last_run_finding(subject, run));
     }
     // Without WeCom there is nothing to read, and without a corporation there is no chart.
-    if config.wecom.enable && !corp.as_str().is_empty() {
+    let readiness = config.wecom.readiness(WecomPurpose::Directory);
+    if !matches!(readiness, Readiness::Disabled | Readiness::Missing(RequiredKey::CorpId)) {
         findings.push(chart_age_finding(subject, complete_at));
     }
     let conflicts = queue::store::count_open_conflicts(db, corp).await?;

@@ -12,7 +12,7 @@ use super::level::FindingLevel;
 use super::words::{CONTACTS_SECRET_PAGE, CONTACTS_TRUSTED_IP_PAGE, FindingKind};
 use crate::base::copy_fault::{CopiedAlphabet, find_copy_fault};
 use crate::base::secret::{ExposeSecret as _, Secret, constant_time_eq};
-use crate::config::{RequiredKey, WecomConfig};
+use crate::config::{Readiness, RequiredKey, WecomConfig, WecomPurpose};
 use crate::wecom::errcode::{self, ErrcodeText};
 use crate::wecom::{
     Deadline, ErrorFamily, ProbedSecretKind, SecretKind, WecomClient, WecomError, WecomRefusal,
@@ -33,7 +33,7 @@ pub(super) struct UsableSecrets {
 pub(super) async fn check_secrets(subject: &DoctorSubject) -> (Vec<DoctorFinding>, UsableSecrets) {
     let wecom = &subject.config.wecom;
     let (mut findings, mut usable) = (Vec::new(), UsableSecrets::default());
-    if !wecom.enable {
+    if wecom.readiness(WecomPurpose::SignIn) == Readiness::Disabled {
         findings.push(DoctorFinding::new(FindingKind::WecomDisabled, &[]));
         return (findings, usable);
     }

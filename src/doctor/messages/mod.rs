@@ -14,7 +14,7 @@ use super::level::FindingLevel;
 use super::secrets::UsableSecrets;
 use super::words::FindingKind;
 use crate::base::clock::Timestamp;
-use crate::config::Config;
+use crate::config::{Config, Readiness, WecomPurpose};
 use crate::wecom::errcode::{self, ErrcodeText};
 use crate::wecom::wire::SentMessage;
 use crate::wecom::{Deadline, SendRefusal, WecomClient, WecomError, WecomRefusal};
@@ -25,11 +25,16 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(14);
 pub(super) async fn check_messages(subject: &DoctorSubject, usable: UsableSecrets) -> Vec<DoctorFinding> {
     let wecom = &subject.config.wecom;
     let recipient = subject.message_to.as_deref();
+    let off = match wecom.readiness(WecomPurpose::Messages) {
+        Readiness::Ready | Readiness::Missing(_) => None,
+        // Its own check says so.
+        Readiness::Disabled => Some(None),
+        Readiness::MessagesDisabled => Some(Some(DoctorFinding::new(FindingKind::MessagesOff, &[]))),
+    };
+    if let Some(off) = off {
+        return off.into_iter().chain(recipient.map(withheld_finding)).collect();
+    }
     let client = match &subject.client {
-        _ if !wecom.enable || !wecom.message_enable => {
-            let off = wecom.enable.then(|| DoctorFinding::new(FindingKind::MessagesOff, &[]));
-            return off.into_iter().chain(recipient.map(withheld_finding)).collect();
-        }
         Ok(client) if usable.app => client,
         // Problems with the secret or the connection were reported by their own checks.
         _ => return recipient.map(withheld_finding).into_iter().collect(),
