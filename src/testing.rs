@@ -10,11 +10,9 @@ pub mod api {
     }
 }
 pub mod app {
-    pub use crate::app::{
-        App, BuildError, RuntimeParts, message_settings, open_database, sync_settings, wecom_settings,
-    };
-    pub mod jobs {
-        pub use crate::app::jobs::delete_old_rows;
+    pub use crate::app::{App, BuildError, RuntimeParts};
+    pub mod retention {
+        pub use crate::app::retention::delete_old_rows;
     }
 }
 pub mod audit {

@@ -73,7 +73,7 @@ impl FromRequestParts<ApiState> for AuthenticatedClient {
     async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Response> {
         let Ok(request_id) = RequestId::from_request_parts(parts, api).await;
         let peer = parts.extensions.get::<Peer>().copied();
-        let address = peer.and_then(|p| api.0.trusted_proxies.client(p, &parts.headers));
+        let address = peer.and_then(|p| api.0.settings.trusted_proxies.client(p, &parts.headers));
         // Before any limit: the guesses of somebody at the same address must not shut out a client
         // with the right secret.
         let known = basic_credentials(&parts.headers).and_then(|(id, secret)| find_client(api, &id, &secret));
@@ -110,7 +110,7 @@ fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
 /// Returns the client with this id and secret. An unknown id costs as much time as a wrong secret.
 fn find_client(api: &ApiState, id: &str, secret: &str) -> Option<(ClientId, Vec<Scope>)> {
     let presented = sha256(secret.as_bytes());
-    let client = api.0.clients.iter().find(|c| c.id.as_str() == id);
+    let client = api.0.settings.clients.iter().find(|c| c.id.as_str() == id);
     let expected = client.map_or([0; 32], |c| c.secret_sha256);
     let same = constant_time_eq(&presented, &expected);
     let client = client.filter(|_| same && is_32_bytes(secret))?;

@@ -27,7 +27,9 @@ mod sessions;
 mod sync;
 mod units;
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -37,7 +39,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::base::clock::Clock;
-use crate::config::ApiClient;
+use crate::config::{ApiClient, Config};
 use crate::db::Db;
 use crate::http::client_ip::TrustedProxies;
 use crate::http::rate_limit::RateLimit;
@@ -45,15 +47,49 @@ use crate::message::Messages;
 use crate::session::Sessions;
 use crate::sync::SyncService;
 
+/// The limit of wrong API credentials from one address.
+const MAX_WRONG_CREDENTIALS_PER_MINUTE: u32 = 30;
+
+/// What the API takes from the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiSettings {
+    pub clients: Vec<ApiClient>,
+    /// The proxies whose `X-Forwarded-For` is trusted.
+    pub trusted_proxies: TrustedProxies,
+}
+
+impl From<&Config> for ApiSettings {
+    fn from(config: &Config) -> Self {
+        Self {
+            clients: config.api_clients.clone(),
+            trusted_proxies: TrustedProxies(config.server.trusted_proxies.clone()),
+        }
+    }
+}
+
 /// The state of the API's handlers. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct ApiState(Arc<ApiParts>);
+pub(crate) struct ApiState(Arc<ApiStateInner>);
+
+#[derive(Debug)]
+struct ApiStateInner {
+    parts: ApiParts,
+    /// The limit of wrong credentials for each address.
+    wrong_credentials: RateLimit,
+}
+
+impl Deref for ApiStateInner {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.parts
+    }
+}
 
 /// What the API is built from.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiParts {
-    /// The configured clients.
-    pub clients: Vec<ApiClient>,
+    pub settings: ApiSettings,
     pub db: Db,
     pub clock: Clock,
     /// The sessions and the published chart.
@@ -61,26 +97,21 @@ pub(crate) struct ApiParts {
     /// Synchronisation runs.
     pub sync: SyncService,
     pub messages: Messages,
-    /// The proxies whose `X-Forwarded-For` is trusted.
-    pub trusted_proxies: TrustedProxies,
-    /// The limit of wrong credentials for each address.
-    pub wrong_credentials: RateLimit,
 }
 
 impl ApiState {
     pub(crate) fn new(parts: ApiParts) -> Self {
-        Self(Arc::new(parts))
+        let (count, minute) = (MAX_WRONG_CREDENTIALS_PER_MINUTE, Duration::from_secs(60));
+        let wrong_credentials = RateLimit::new(count, minute, count, parts.clock.clone());
+        Self(Arc::new(ApiStateInner { parts, wrong_credentials }))
     }
 
     /// Returns the same API with another configuration.
     #[must_use]
-    pub(crate) fn reconfigured(
-        &self,
-        clients: Vec<ApiClient>,
-        sessions: Sessions,
-        trusted: TrustedProxies,
-    ) -> Self {
-        Self(Arc::new(ApiParts { clients, sessions, trusted_proxies: trusted, ..ApiParts::clone(&self.0) }))
+    pub(crate) fn reconfigured(&self, settings: ApiSettings, sessions: Sessions) -> Self {
+        let parts = ApiParts { settings, sessions, ..self.0.parts.clone() };
+        // Counts go on, so that a reload forgives nobody.
+        Self(Arc::new(ApiStateInner { parts, wrong_credentials: self.0.wrong_credentials.clone() }))
     }
 }
 

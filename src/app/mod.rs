@@ -1,65 +1,56 @@
 //! The application: all long-lived parts, put together once.
 //!
-//! [`App::build`] opens what must be open. [`App::public`] and the admin routes show every URL on
-//! one screen. [`App::run`] serves them until the process is asked to stop. Tests build the same
-//! `App` with another clock.
+//! [`App::build`] opens what must be open, room by room. [`App::run`] serves until the process is
+//! asked to stop. Tests build the same `App` with another clock.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `routes` | every URL, on one screen |
+//! | `jobs`, [`retention`] | every repeated job; what is deleted when |
+//! | [`reload`] | the same gateway with another configuration |
+//! | `site` | what the configuration says to every page and request |
+//! | `errors` | why it could not start, or stopped |
 
-pub(crate) mod jobs;
-mod parts;
+mod errors;
+mod jobs;
 pub(crate) mod reload;
+pub(crate) mod retention;
+mod routes;
+mod site;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
-use axum::routing::{any, get};
 use prometheus_client::registry::Registry;
-use tokio::sync::mpsc;
 
-use self::parts::{
-    GateOutputs, build_site, gate_parts, page_settings, replica_settings, session_settings, sso_settings,
-    trusted_proxies,
-};
 use self::reload::{CurrentApp, ReloadMetrics, Reloader};
-
-pub use self::parts::{message_settings, sync_settings, wecom_settings};
-
-use crate::api::{self, ApiState};
-use crate::audit::RefusalLimiter;
+use self::site::{build_site, page_settings, trusted_proxies};
+use crate::api::{ApiParts, ApiState};
+use crate::audit::{RefusalLimiter, RefusalTrail};
 use crate::base::clock::Clock;
-use crate::config::{self, Config, DatabaseConfig, ListenAddress};
-use crate::db::{self, DatabaseLocation, Db};
-use crate::gate::{self, Denial, FirstMatch, GateState};
+use crate::config::{self, Config, ListenAddress};
+use crate::db::Db;
+use crate::gate::{self, GateMetrics, GateOutputs, GateReports, GateState};
 use crate::http::browser_request::Site;
 use crate::http::client_ip::TrustedProxies;
 use crate::http::page::PageRenderer;
-use crate::http::rate_limit::RateLimit;
-use crate::http::{assets, middleware};
-use crate::keys::{self, SigningKeys};
-use crate::manual;
-use crate::message::{self, Messages};
-use crate::observe::{self, ObserveState};
-use crate::oidc;
+use crate::keys::SigningKeys;
+use crate::message::Messages;
 use crate::replica::Replica;
 use crate::session::Sessions;
-use crate::sso::verify_file::{self, VerifyFiles};
-use crate::sso::{self, Sso};
+use crate::sso::Sso;
+use crate::sso::verify_file::VerifyFiles;
 use crate::supervisor::listen::{Listener, serve_routes};
 use crate::supervisor::{Signals, Supervisor};
 use crate::sync::fetch::FetchPace;
 use crate::sync::{SyncService, SyncSettings};
-use crate::wecom;
+use crate::wecom::WecomClient;
 
-/// How many denials of the gate may wait to be written. More of them are counted as dropped.
-const DENIAL_QUEUE_CAPACITY: usize = 1024;
-
-/// How many first matches of userids may wait to be written.
-const FIRST_MATCH_QUEUE_CAPACITY: usize = 64;
+pub use self::errors::BuildError;
+pub(crate) use self::errors::RunError;
 
 /// How long the shutdown waits for sign-ins whose browsers have gone.
-const SIGN_IN_DRAIN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
-
-/// The limit of wrong API credentials from one address.
-const MAX_WRONG_CREDENTIALS_PER_MINUTE: u32 = 30;
+const SIGN_IN_DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The gateway's long-lived parts. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -68,9 +59,9 @@ pub struct App {
     pub clock: Clock,
     pub db: Db,
     /// The client of WeCom's API.
-    pub client: wecom::WecomClient,
-    pub keys: SigningKeys,
+    pub client: WecomClient,
     pub replica: Replica,
+    pub keys: SigningKeys,
     pub sessions: Sessions,
     pub sso: Sso,
     pub gate: GateState,
@@ -81,7 +72,7 @@ pub struct App {
     site: Site,
     trusted: TrustedProxies,
     verify_files: VerifyFiles,
-    refusals: RefusalLimiter,
+    trail: RefusalTrail,
     gate_outputs: GateOutputs,
     reloads: ReloadMetrics,
 }
@@ -89,8 +80,7 @@ pub struct App {
 /// The parts that only [`App::run`] needs.
 #[derive(Debug)]
 pub struct RuntimeParts {
-    denials: mpsc::Receiver<Denial>,
-    first_matches: mpsc::Receiver<FirstMatch>,
+    gate_reports: GateReports,
     registry: Registry,
     reloader: Option<Reloader>,
 }
@@ -101,51 +91,6 @@ impl RuntimeParts {
     pub fn with_reloader(self, reloader: Reloader) -> Self {
         Self { reloader: Some(reloader), ..self }
     }
-}
-
-/// The reasons why the gateway could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The root secret cannot be read or made.
-    #[error(transparent)]
-    RootSecret(#[from] config::RootSecretError),
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Database(#[from] db::DatabaseOpenError),
-    /// The database does not give what this process must know of the others.
-    #[error("the database does not answer: {0}")]
-    Replica(#[from] sqlx::Error),
-    /// The signing keys cannot be read.
-    #[error(transparent)]
-    Keys(#[from] keys::KeyError),
-    /// The client of WeCom's API cannot be built.
-    #[error(transparent)]
-    WeCom(#[from] wecom::WecomSetupError),
-    /// Some rules cannot be understood; one sentence each.
-    #[error("{}", .0.join("\n"))]
-    Rules(Vec<String>),
-    /// The logo cannot be read.
-    #[error("pages.logo_file {path}: {source}")]
-    Logo { path: String, source: std::io::Error },
-}
-
-/// The reasons why the gateway stopped by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// An address cannot be bound.
-    #[error("cannot listen on {address} ({key}): {source}")]
-    Listen {
-        address: String,
-        /// The key that sets the address.
-        key: &'static str,
-        source: std::io::Error,
-    },
-    /// Signals cannot be received.
-    #[error("SIGTERM cannot be listened for: {0}")]
-    Signals(#[source] std::io::Error),
-    /// A worker ended.
-    #[error(transparent)]
-    Worker(#[from] crate::supervisor::WorkerEnded),
 }
 
 impl App {
@@ -167,74 +112,58 @@ impl App {
         pace: FetchPace,
     ) -> Result<(Self, RuntimeParts), BuildError> {
         let root = config::load_root_secret(&config)?.0;
-        let db = open_database(&config).await?;
-        for open in config::file_modes::find_exposed_paths(&config) {
-            let command = open.command();
-            tracing::warn!(
-                path = %open.path.display(),
-                "Others on this machine may read {}: names, sign-ins and the audit trail are in there; run: {command}",
-                open.path.display()
-            );
-        }
-        let client = wecom::WecomClient::new(wecom_settings(&config), clock.clone())?;
         let corp = config.wecom.corp_id.clone();
-        // The replica first: what is opened afterwards is kept in step by the feed.
-        let replica = Replica::open(db.clone(), replica_settings(&config), clock.clone()).await?;
-        let keys = SigningKeys::open(db.clone(), corp, &root, clock.clone()).await?;
-        let sessions = Sessions::new(
-            db.clone(),
-            session_settings(&config),
-            keys.clone(),
-            replica.clone(),
-            clock.clone(),
-        );
-        let trusted = trusted_proxies(&config);
         let mut registry = Registry::with_prefix("gongpai");
-        let (sender, denials) = mpsc::channel(DENIAL_QUEUE_CAPACITY);
-        let (first, first_matches) = mpsc::channel(FIRST_MATCH_QUEUE_CAPACITY);
-        let gate_outputs = GateOutputs {
-            metrics: gate::GateMetrics::register(&mut registry),
-            denials: sender,
-            first_matches: first,
-        };
-        let gate = GateState::new(gate_parts(&config, &clock, gate_outputs.clone())?, sessions.clone());
+        let db = Db::open(config.database.location()).await?;
+        config::file_modes::warn_of_exposed_paths(&config);
+        let client = WecomClient::new((&config).into(), clock.clone())?;
+        // The replica first: what is opened afterwards is kept in step by the feed.
+        let replica = Replica::open(db.clone(), (&config).into(), clock.clone()).await?;
+        let keys = SigningKeys::open(db.clone(), corp.clone(), &root, clock.clone()).await?;
+        let sessions =
+            Sessions::new(db.clone(), (&config).into(), keys.clone(), replica.clone(), clock.clone());
+        let (gate_outputs, gate_reports) = gate::open_queues(GateMetrics::register(&mut registry));
+        let gate_parts =
+            gate::build_parts(&config, &clock, gate_outputs.clone()).map_err(BuildError::Rules)?;
+        let gate = GateState::new(gate_parts, sessions.clone());
         let pages = PageRenderer::new(page_settings(&config)?);
         let site = build_site(&config, &clock, &pages);
-        let refusals = RefusalLimiter::default();
-        let settings = sso_settings(&config, &clock, &refusals);
-        let sso = Sso::new(settings, &root, db.clone(), sessions.clone(), client.clone(), site.clone());
-        let wrong = RateLimit::new(
-            MAX_WRONG_CREDENTIALS_PER_MINUTE,
-            std::time::Duration::from_secs(60),
-            MAX_WRONG_CREDENTIALS_PER_MINUTE,
-            clock.clone(),
+        let limiter = RefusalLimiter::default();
+        let trail = RefusalTrail { db: db.clone(), corp, clock: clock.clone(), limiter: limiter.clone() };
+        let sso = Sso::new(
+            (&config).into(),
+            &root,
+            db.clone(),
+            sessions.clone(),
+            client.clone(),
+            site.clone(),
+            limiter,
         );
-        let settings = SyncSettings { pace, ..sync_settings(&config) };
-        let sync = SyncService::new(settings, db.clone(), client.clone(), clock.clone());
-        let messages = Messages::new(message_settings(&config), db.clone(), clock.clone(), client.clone());
-        let api = ApiState::new(api::ApiParts {
-            clients: config.api_clients.clone(),
+        let sync_settings = SyncSettings { pace, ..SyncSettings::from(&config) };
+        let sync = SyncService::new(sync_settings, db.clone(), client.clone(), clock.clone());
+        let messages = Messages::new((&config).into(), db.clone(), clock.clone(), client.clone());
+        let api = ApiState::new(ApiParts {
+            settings: (&config).into(),
             db: db.clone(),
             clock: clock.clone(),
             sessions: sessions.clone(),
             sync: sync.clone(),
             messages: messages.clone(),
-            trusted_proxies: trusted.clone(),
-            wrong_credentials: wrong,
         });
         client.metrics().register(&mut registry);
         sync.metrics().register(&mut registry);
         messages.metrics().register(&mut registry);
         sso.metrics().register(&mut registry);
-        let verify_files = VerifyFiles::new(config.wecom.verify_files.clone(), config.data_dir.clone());
-        let reloads = ReloadMetrics::register(&mut registry, &clock);
         let app = Self {
+            verify_files: VerifyFiles::new(config.wecom.verify_files.clone(), config.data_dir.clone()),
+            trusted: trusted_proxies(&config),
+            reloads: ReloadMetrics::register(&mut registry, &clock),
             config: Arc::new(config),
             clock,
             db,
             client,
-            keys,
             replica,
+            keys,
             sessions,
             sso,
             gate,
@@ -243,53 +172,10 @@ impl App {
             pages,
             api,
             site,
-            trusted,
-            verify_files,
-            refusals,
+            trail,
             gate_outputs,
-            reloads,
         };
-        Ok((app, RuntimeParts { denials, first_matches, registry, reloader: None }))
-    }
-
-    /// Builds the router with every URL of the public listener.
-    pub fn public(&self) -> Router {
-        let ordinary = Router::new()
-            .merge(sso::routes(self.sso.clone()))
-            .merge(gate::denied_page::routes(self.gate.clone(), self.site.clone()))
-            .merge(self.links())
-            .merge(oidc::routes(self.keys.clone()))
-            .route("/healthz", get(observe::handle_healthz))
-            .route("/_gongpai/assets/{*path}", get(assets::serve_asset).with_state(self.pages.clone()))
-            .fallback_service(any(verify_file::serve_verify_file).with_state(self.verify_files.clone()));
-        let routes = middleware::PublicRoutes {
-            ordinary,
-            api: api::routes(self.api.clone()),
-            uploads: api::upload_routes(self.api.clone()),
-            checks: gate::check_routes(self.gate.clone()),
-        };
-        middleware::build_public_router(routes, self.middleware())
-    }
-
-    /// Every URL of the admin listener.
-    pub(crate) fn admin(&self, observe: ObserveState) -> Router {
-        observe::routes(observe)
-            .merge(manual::routes::routes())
-            .route("/_gongpai/assets/{*path}", get(assets::serve_asset).with_state(self.pages.clone()))
-    }
-
-    fn links(&self) -> Router {
-        let (sessions, site) = (self.sessions.clone(), self.site.clone());
-        message::links::routes(&self.messages, sessions, site, self.refusals.clone())
-    }
-
-    fn middleware(&self) -> middleware::MiddlewareParts {
-        middleware::MiddlewareParts {
-            pages: self.pages.clone(),
-            clock: self.clock.clone(),
-            time_zone: self.config.time_zone,
-            proxies: self.trusted.clone(),
-        }
+        Ok((app, RuntimeParts { gate_reports, registry, reloader: None }))
     }
 
     /// Serves until the process is asked to stop, then ends in order. `ready` is called with both
@@ -325,7 +211,7 @@ impl App {
         let current = CurrentApp::new(self, supervisor.stop_token(), runtime_parts.registry);
         supervisor.run("public listener", |stop| serve_routes(public, current.public(), stop));
         supervisor.run("admin listener", |stop| serve_routes(admin, current.admin(), stop));
-        jobs::start_jobs(&current, runtime_parts.denials, runtime_parts.first_matches, supervisor);
+        jobs::start_jobs(&current, runtime_parts.gate_reports, supervisor);
         if let Some(reloader) = runtime_parts.reloader {
             supervisor.run("reload", |stop| reloader.work_until(current, stop));
         }
@@ -337,7 +223,7 @@ impl App {
         if tokio::time::timeout(SIGN_IN_DRAIN_TIMEOUT, self.sso.wait_for_callbacks()).await.is_err() {
             tracing::warn!("Some sign-ins did not come to their end");
         }
-        jobs::write_refusal_counts(self, true).await;
+        self.trail.write_all().await;
         if let Err(error) = self.sessions.write_all_last_seen().await {
             tracing::warn!(%error, "It could not be written when sessions were last used");
         }
@@ -352,15 +238,4 @@ async fn bind_listener(key: &'static str, listen: &ListenAddress) -> Result<List
         key,
         source,
     })
-}
-
-/// Opens the configured database.
-///
-/// # Errors
-/// [`db::DatabaseOpenError`].
-pub async fn open_database(config: &Config) -> Result<Db, db::DatabaseOpenError> {
-    match &config.database {
-        DatabaseConfig::Sqlite(path) => Db::open(DatabaseLocation::Sqlite(path)).await,
-        DatabaseConfig::Postgres(url) => Db::open(DatabaseLocation::Postgres(url)).await,
-    }
 }

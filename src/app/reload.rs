@@ -12,12 +12,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    App, BuildError, build_site, gate_parts, page_settings, session_settings, sso_settings, trusted_proxies,
-};
+use super::site::{build_site, page_settings, trusted_proxies};
+use super::{App, BuildError};
 use crate::base::clock::Clock;
 use crate::config::{Config, ConfigError, ConfigReading, ConfigSources, RunningConfig};
-use crate::gate::GateState;
+use crate::gate::{self, GateState};
 use crate::http::page::PageRenderer;
 use crate::observe::ObserveState;
 use crate::observe::telemetry::{LevelHandle, LogError};
@@ -131,23 +130,22 @@ impl App {
     /// [`BuildError`]. Nothing has changed then.
     pub fn reconfigured(&self, config: Config) -> Result<Self, BuildError> {
         let replica = self.replica.reconfigured(config.gate.stale_after);
-        let sessions = self.sessions.reconfigured(session_settings(&config), replica.clone());
-        let parts = gate_parts(&config, &self.clock, self.gate_outputs.clone())?;
+        let sessions = self.sessions.reconfigured((&config).into(), replica.clone());
+        let outputs = self.gate_outputs.clone();
+        let parts = gate::build_parts(&config, &self.clock, outputs).map_err(BuildError::Rules)?;
         let pages = PageRenderer::new(page_settings(&config)?);
         let site = build_site(&config, &self.clock, &pages);
-        let settings = sso_settings(&config, &self.clock, &self.refusals);
-        let trusted = trusted_proxies(&config);
         Ok(Self {
             gate: GateState::new(parts, sessions.clone()),
-            sso: self.sso.reconfigured(settings, sessions.clone(), site.clone()),
-            api: self.api.reconfigured(config.api_clients.clone(), sessions.clone(), trusted.clone()),
+            sso: self.sso.reconfigured((&config).into(), sessions.clone(), site.clone()),
+            api: self.api.reconfigured((&config).into(), sessions.clone()),
             verify_files: VerifyFiles::new(config.wecom.verify_files.clone(), config.data_dir.clone()),
+            trusted: trusted_proxies(&config),
             config: Arc::new(config),
             replica,
             sessions,
             pages,
             site,
-            trusted,
             ..self.clone()
         })
     }

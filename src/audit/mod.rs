@@ -9,9 +9,11 @@
 //! audit](crate::design#audit).
 
 mod limit;
+mod refusal_trail;
 pub(crate) mod store;
 
 pub(crate) use self::limit::RefusalLimiter;
+pub(crate) use self::refusal_trail::{RefusalTrail, jobs};
 
 use std::net::IpAddr;
 

@@ -8,6 +8,7 @@
 //! | `quartz` | the reader of a Quartz expression |
 //! | [`encoding`] | text as Windows saves it |
 //! | [`id`] | typed identifiers |
+//! | [`job`] | a background job as a value |
 //! | [`secret`] | secrets: holding, comparing, making |
 //! | [`seal`] | authenticated encryption under keys derived from the root secret |
 //! | [`host`] | a host with its port, as two sides compare it |
@@ -20,6 +21,7 @@ pub(crate) mod cron;
 pub(crate) mod encoding;
 pub(crate) mod host;
 pub(crate) mod id;
+pub(crate) mod job;
 mod quartz;
 pub(crate) mod seal;
 pub(crate) mod secret;

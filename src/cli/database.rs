@@ -8,7 +8,6 @@ use std::io::{self, Write as _};
 
 use anyhow::bail;
 
-use crate::app::open_database;
 use crate::config::Config;
 use crate::db::{DatabaseOpenError, Db};
 use crate::directory;
@@ -20,7 +19,7 @@ use crate::doctor::schema::{SchemaState, find_schema_state};
 /// If there is none, its schema is not this version's, or it does not answer.
 pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Db> {
     match find_schema_state(&config.database).await? {
-        SchemaState::Current(_) => Ok(open_database(config).await?),
+        SchemaState::Current(_) => Ok(Db::open(config.database.location()).await?),
         SchemaState::NoFile(path) => bail!(
             "there is nothing here yet: there is no database at {}. `gongpai serve` makes it at its first start, `gongpai \
              sync` too; if one of them has run, check data_dir and the working directory",
@@ -48,7 +47,7 @@ pub(super) async fn open_or_create(config: &Config) -> anyhow::Result<Db> {
         SchemaState::Empty => "the database had no tables; they were made".to_owned(),
         _ => return open_existing(config).await,
     };
-    let db = open_database(config).await?;
+    let db = Db::open(config.database.location()).await?;
     directory::store::ensure_chart(&db, &config.wecom.corp_id).await?;
     // A closed standard error is no reason to stop.
     let _ = writeln!(io::stderr(), "{made}");

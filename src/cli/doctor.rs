@@ -7,7 +7,6 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use crate::app::wecom_settings;
 use crate::base::clock::Clock;
 use crate::base::text::escape_json_for_terminal;
 use crate::config::{Config, ConfigReading, ConfigSources};
@@ -33,7 +32,7 @@ pub(crate) async fn run_doctor(
     let reading = ConfigReading::from_sources(sources);
     let mut findings = check_configuration(&reading);
     if let Ok(config) = reading.outcome {
-        let client = wecom::WecomClient::new(wecom_settings(&config), clock.clone());
+        let client = wecom::WecomClient::new((&config).into(), clock.clone());
         let subject = DoctorSubject {
             client: client.map_err(|error| error.to_string()),
             rule_check: AccessRules::compile(&config.rules, &config.gate, &config.hosts)

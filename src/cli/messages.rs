@@ -6,7 +6,6 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::{database, table};
-use crate::app::{message_settings, wecom_settings};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{ClientId, MessageId};
 use crate::config::Config;
@@ -17,7 +16,7 @@ use crate::message::state::HoldReason;
 use crate::message::views::{
     self, DeliveryStatus, MAX_LISTED_MESSAGES, MessageFilter, MessageSummary, MessageView,
 };
-use crate::message::{MessageStatus, Messages};
+use crate::message::{MessageSettings, MessageStatus, Messages};
 use crate::wecom;
 
 /// The options of `gongpai messages list`.
@@ -291,7 +290,7 @@ pub(crate) async fn resume_sending(
     clock: &Clock,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    if let Some(why) = message_settings(config).unavailable {
+    if let Some(why) = MessageSettings::from(config).unavailable {
         writeln!(out, "nothing is sent: {why}")?;
         return Ok(false);
     }
@@ -335,6 +334,6 @@ fn command_line_actor() -> Requester {
 
 /// Opens the messages of this installation. It makes no call to WeCom.
 pub(super) fn open_messages(config: &Config, clock: &Clock, db: &Db) -> anyhow::Result<Messages> {
-    let client = wecom::WecomClient::new(wecom_settings(config), clock.clone())?;
-    Ok(Messages::new(message_settings(config), db.clone(), clock.clone(), client))
+    let client = wecom::WecomClient::new(config.into(), clock.clone())?;
+    Ok(Messages::new(config.into(), db.clone(), clock.clone(), client))
 }

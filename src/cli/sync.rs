@@ -9,7 +9,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{database, table};
-use crate::app::{sync_settings, wecom_settings};
 use crate::base::clock::Clock;
 use crate::base::id::RunId;
 use crate::config::Config;
@@ -72,8 +71,8 @@ async fn request_and_wait(
     db: &Db,
     options: SyncOptions,
 ) -> anyhow::Result<SyncRun> {
-    let client = wecom::WecomClient::new(wecom_settings(config), clock.clone())?;
-    let sync = SyncService::new(sync_settings(config), db.clone(), client, clock.clone());
+    let client = wecom::WecomClient::new(config.into(), clock.clone())?;
+    let sync = SyncService::new(config.into(), db.clone(), client, clock.clone());
     let request = SyncRequest {
         kind: if options.update { SyncKind::Update } else { SyncKind::Full },
         cause: SyncCause::CommandLine,

@@ -67,6 +67,17 @@ fn read_mode(path: &Path) -> Option<u32> {
     std::fs::metadata(path).ok().map(|meta| meta.mode())
 }
 
+/// Logs each file that others can read, and the command that closes it.
+pub(crate) fn warn_of_exposed_paths(config: &Config) {
+    for open in find_exposed_paths(config) {
+        let (path, command) = (open.path.display(), open.command());
+        tracing::warn!(
+            %path,
+            "Others on this machine may read {path}: names, sign-ins and the audit trail are in there; run: {command}"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;

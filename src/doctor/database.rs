@@ -7,7 +7,7 @@ use super::finding::{DoctorFinding, untranslated};
 use super::schema::{SchemaState, find_schema_state};
 use super::words::FindingKind;
 use crate::config::{Config, DatabaseConfig, file_modes};
-use crate::db::{DatabaseLocation, Db, feed};
+use crate::db::{Db, feed};
 
 /// The time limit for opening, and for one write.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -43,7 +43,7 @@ pub(super) async fn check_database(config: &Config) -> (Vec<DoctorFinding>, Opti
         Err(error) => return (vec![failed(&error.to_string())], None),
     };
     let mut findings = Vec::new();
-    let db = match tokio::time::timeout(DATABASE_TIMEOUT, open_database(&config.database)).await {
+    let db = match tokio::time::timeout(DATABASE_TIMEOUT, Db::open(config.database.location())).await {
         Ok(Ok(db)) => db,
         Ok(Err(error)) => return (vec![failed(&error.to_string())], None),
         Err(_) => return (vec![failed("no answer in time")], None),
@@ -78,11 +78,4 @@ pub(super) async fn check_database(config: &Config) -> (Vec<DoctorFinding>, Opti
         ));
     }
     (findings, Some(db))
-}
-
-async fn open_database(database: &DatabaseConfig) -> Result<Db, crate::db::DatabaseOpenError> {
-    match database {
-        DatabaseConfig::Sqlite(path) => Db::open(DatabaseLocation::Sqlite(path)).await,
-        DatabaseConfig::Postgres(url) => Db::open(DatabaseLocation::Postgres(url)).await,
-    }
 }

@@ -14,7 +14,8 @@
 //! | `check::respond` | allow with identity headers, ask to sign in, deny; the proxy's file gives it the form |
 //!
 //! The other files stand beside a check: [`explain`](mod@explain) explains the same decision in
-//! words, [`denied_page`] shows it to the person who was denied, and [`metrics`] counts.
+//! words, [`denied_page`] shows it to the person who was denied, [`metrics`] counts, `jobs` writes what
+//! checks noticed, and `settings` reads the configuration.
 //!
 //! Whatever goes wrong ends in a refusal. Only [`rules::Decision::Allow`] leads to a 2xx.
 
@@ -23,12 +24,14 @@ pub(crate) mod code_removal;
 pub(crate) mod denied_page;
 pub(crate) mod explain;
 pub(crate) mod glob;
+mod jobs;
 pub(crate) mod metrics;
 pub(crate) mod path;
 pub(crate) mod proxy;
 pub(crate) mod readings;
 pub(crate) mod request;
 pub(crate) mod rules;
+mod settings;
 
 use std::sync::Arc;
 
@@ -49,8 +52,10 @@ use proxy::{PROXIES, ProxyProtocol};
 
 pub(crate) use check::{Denial, FirstMatch, GateParts};
 pub(crate) use explain::{AccessOutcome, Explanation, explain_decision};
+pub(crate) use jobs::{GateOutputs, GateReports, jobs, open_queues};
 pub(crate) use metrics::GateMetrics;
 pub(crate) use rules::{AccessRules, ResolvedRules};
+pub(crate) use settings::build_parts;
 
 /// The gate of a running gateway. Cheap to clone.
 #[derive(Debug, Clone)]

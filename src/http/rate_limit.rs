@@ -34,7 +34,7 @@ pub struct RetryAfter(pub Duration);
 
 /// A limit for any number of addresses. Clones share what was taken.
 #[derive(Debug, Clone)]
-pub struct RateLimit {
+pub(crate) struct RateLimit {
     /// Nanoseconds until one comes back; `None` if nothing is ever permitted.
     interval: Option<i64>,
     /// Nanoseconds from empty to full.
@@ -57,7 +57,7 @@ struct RateLimitShard {
 impl RateLimit {
     /// Permits `count` in each `per`, and `burst` at once, for each address. A count or burst of
     /// zero permits nothing.
-    pub fn new(count: u32, per: Duration, burst: u32, clock: Clock) -> Self {
+    pub(crate) fn new(count: u32, per: Duration, burst: u32, clock: Clock) -> Self {
         let per_nanos = i64::try_from(per.as_nanos()).unwrap_or(i64::MAX);
         let interval = (count > 0 && burst > 0).then(|| (per_nanos / i64::from(count.max(1))).max(1));
         let depth = interval.unwrap_or(0).saturating_mul(i64::from(burst));
@@ -68,7 +68,7 @@ impl RateLimit {
     /// forgives nobody. A limit that has become much narrower may forgive once, because what it
     /// could not have allowed is not believed.
     #[must_use]
-    pub fn continuing(self, before: &Self) -> Self {
+    pub(crate) fn continuing(self, before: &Self) -> Self {
         Self { hasher: before.hasher.clone(), shards: Arc::clone(&before.shards), ..self }
     }
 
@@ -77,7 +77,7 @@ impl RateLimit {
     ///
     /// # Errors
     /// [`RetryAfter`] if there is none left; then nothing is taken.
-    pub fn try_take(&self, address: IpAddr) -> Result<(), RetryAfter> {
+    pub(crate) fn try_take(&self, address: IpAddr) -> Result<(), RetryAfter> {
         let interval = self.interval.ok_or(RetryAfter(self.per))?;
         let (key, now) = (group_address(address), self.now());
         let mut shard = self.shard(key);
@@ -90,7 +90,7 @@ impl RateLimit {
     }
 
     /// Gives back one that [`RateLimit::try_take`] took for `address`.
-    pub fn give_back(&self, address: IpAddr) {
+    pub(crate) fn give_back(&self, address: IpAddr) {
         let Some(interval) = self.interval else { return };
         let key = group_address(address);
         if let Some(full_at) = self.shard(key).full_at.get_mut(&key) {

@@ -38,11 +38,13 @@
 //! | `metrics` | accepted, sent, failed, oldest, calls |
 //! | `state` | the statuses, their transitions, and the codes of reasons |
 //! | `reason` | a reason with what is variable in it, and its sentence |
+//! | `jobs`, `metrics` | what runs in the background; accepted, sent, failed, oldest, calls |
 
 pub(crate) mod accept;
 pub(crate) mod commands;
 pub(crate) mod content;
 pub(crate) mod deliver;
+mod jobs;
 pub(crate) mod links;
 pub(crate) mod metrics;
 pub(crate) mod reason;
@@ -60,12 +62,14 @@ use tokio::sync::Notify;
 use crate::base::clock::Clock;
 use crate::base::host::Hosts;
 use crate::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
+use crate::config::{Config, Readiness, WecomPurpose};
 use crate::db::Db;
 use crate::db::types::column_enum;
 use crate::wecom;
 
 pub use self::deliver::DeliveryCounts;
 pub use self::deliver::worker::{Step, Worker};
+pub(crate) use self::jobs::jobs;
 pub(crate) use self::metrics::MessageMetrics;
 pub use self::state::MessageStatus;
 
@@ -82,6 +86,25 @@ pub struct MessageSettings {
     pub time_zone: Tz,
     /// Why nothing is accepted and nothing sent, naming the key (`wecom.message_enable = false`).
     pub unavailable: Option<String>,
+}
+
+impl From<&Config> for MessageSettings {
+    fn from(config: &Config) -> Self {
+        let wecom = &config.wecom;
+        let unavailable = match wecom.readiness(WecomPurpose::Messages) {
+            Readiness::Ready => None,
+            Readiness::Disabled => Some("wecom.enable is false: WeCom is asked for nothing.".to_owned()),
+            Readiness::MessagesDisabled => Some("wecom.message_enable is false.".to_owned()),
+            Readiness::Missing(key) => Some(format!("{key} is not set, and without it nothing can be sent.")),
+        };
+        Self {
+            corp: wecom.corp_id.clone(),
+            agent: wecom.agent_id,
+            hosts: config.hosts.clone(),
+            time_zone: config.time_zone,
+            unavailable,
+        }
+    }
 }
 
 /// The messages of one corporation. Cheap to clone.

@@ -20,6 +20,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::base::clock::Clock;
 use crate::base::id::CorpId;
+use crate::config::Config;
 use crate::db::Db;
 use crate::db::feed;
 use crate::directory;
@@ -35,6 +36,12 @@ pub struct ReplicaSettings {
     pub corp: CorpId,
     /// How long memory is trusted without the database.
     pub stale_after: Duration,
+}
+
+impl From<&Config> for ReplicaSettings {
+    fn from(config: &Config) -> Self {
+        Self { corp: config.wecom.corp_id.clone(), stale_after: config.gate.stale_after }
+    }
 }
 
 /// What this process knows of the others. Cheap to clone.

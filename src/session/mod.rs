@@ -21,6 +21,7 @@
 pub(crate) mod assertion;
 mod check;
 pub(crate) mod identity;
+mod jobs;
 pub(crate) mod memory;
 mod refresh;
 pub(crate) mod state;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::host::Hosts;
 use crate::base::id::{CorpId, PersonId, Sid, UnitId, UserId};
+use crate::config::Config;
 use crate::db::Db;
 use crate::db::feed::FeedTransaction;
 use crate::db::types::column_enum;
@@ -46,6 +48,7 @@ use token::SessionClaims;
 use view::{SessionsState, SessionsView};
 
 pub(crate) use check::{SessionError, SignedInSession};
+pub(crate) use jobs::jobs;
 pub use state::SessionEndReason;
 
 column_enum! {
@@ -105,6 +108,18 @@ pub struct SessionSettings {
     pub idle: Duration,
     /// Whether applications get a signed identity.
     pub assertion: bool,
+}
+
+impl From<&Config> for SessionSettings {
+    fn from(config: &Config) -> Self {
+        Self {
+            corp: config.wecom.corp_id.clone(),
+            hosts: config.hosts.clone(),
+            ttl: config.session.ttl,
+            idle: config.session.idle,
+            assertion: config.gate.assertion,
+        }
+    }
 }
 
 /// The sessions of this installation. Cheap to clone.

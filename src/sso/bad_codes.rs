@@ -21,14 +21,14 @@ const NO_ADDRESS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The limit of each address and that of the installation. Clones share the counts.
 #[derive(Debug, Clone)]
-pub struct BadCodeLimits {
+pub(crate) struct BadCodeLimits {
     address: RateLimit,
     installation: RateLimit,
 }
 
 impl BadCodeLimits {
     /// Builds the limits; `address` is `server.bad_code_rate`.
-    pub fn new(address: RateLimit, clock: Clock) -> Self {
+    pub(crate) fn new(address: RateLimit, clock: Clock) -> Self {
         let (count, minute) = (MAX_BAD_CODES_PER_MINUTE, Duration::from_secs(60));
         Self { address, installation: RateLimit::new(count, minute, count, clock) }
     }

@@ -25,6 +25,7 @@
 //! | `callback_query` | what comes back from WeCom |
 //! | `state`, [`store`] | how far an attempt has come, and its SQL |
 //! | [`metrics`] | counters |
+//! | `settings`, `jobs` | what the configuration says; what runs in the background |
 //! | [`whoami`] | who is signed in |
 //! | [`verify_file`] | the proof that the trusted domain belongs to the company |
 
@@ -35,6 +36,7 @@ mod callback_query;
 pub(crate) mod entrance;
 pub(crate) mod error;
 mod fragment;
+mod jobs;
 pub(crate) mod logout;
 mod marker;
 pub(crate) mod member_lookup;
@@ -45,6 +47,7 @@ pub(crate) mod recheck;
 mod repeated_callback;
 mod rounds;
 pub(crate) mod sealed_state;
+mod settings;
 pub(crate) mod start;
 mod state;
 pub(crate) mod store;
@@ -60,14 +63,12 @@ use tokio_util::task::TaskTracker;
 use crate::audit::RefusalLimiter;
 use crate::base::clock::Clock;
 use crate::base::host::Hosts;
-use crate::base::id::CorpId;
 use crate::base::seal::{SealPurpose, Sealer};
 use crate::base::url::percent_encode;
 use crate::config::Readiness;
 use crate::db::Db;
 use crate::http::browser_request::{BrowserRequest, Site};
 use crate::http::page::PageRenderer;
-use crate::http::rate_limit::RateLimit;
 use crate::http::redirect::add_cookies;
 use crate::http::words::FailureKind;
 use crate::session::Sessions;
@@ -76,39 +77,26 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::response::Response;
 use axum::routing::get;
-use bad_codes::BadCodeLimits;
 use error::SsoError;
 use sealed_state::StateSealer;
+use settings::SignInLimits;
 use target::SignInTarget;
+
+pub(crate) use jobs::jobs;
+pub(crate) use settings::SsoSettings;
 
 /// Everything that signing in needs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Sso(Arc<SsoInner>);
-
-/// The settings of sign-ins.
-#[derive(Debug, Clone)]
-pub struct SsoSettings {
-    /// The 企业ID.
-    pub corp: CorpId,
-    /// AgentId.
-    pub agent: u32,
-    /// Whether WeCom may be asked, or the key that is missing.
-    pub readiness: Readiness,
-    /// The target of a sign-in that names none.
-    pub landing: String,
-    /// Limits the starts of each address, and callbacks and tickets that are not valid.
-    pub start_limit: RateLimit,
-    /// Limits the codes that WeCom refuses.
-    pub bad_code_limits: BadCodeLimits,
-    /// Chooses the refused sign-ins that go to the audit trail.
-    pub refusals: RefusalLimiter,
-}
 
 /// The shared parts. A reload of the configuration makes a copy with other settings; counts and
 /// running tasks stay shared.
 #[derive(Debug, Clone)]
 struct SsoInner {
     settings: SsoSettings,
+    limits: SignInLimits,
+    /// Chooses the refused sign-ins that go to the audit trail.
+    refusals: RefusalLimiter,
     db: Db,
     clock: Clock,
     sessions: Sessions,
@@ -131,13 +119,16 @@ impl Sso {
         sessions: Sessions,
         client: WecomClient,
         site: Site,
+        refusals: RefusalLimiter,
     ) -> Self {
         let clock = site.clock.clone();
         let states = StateSealer::new(Sealer::new(root, SealPurpose::State), &settings.corp, settings.agent);
         let hand_offs = Sealer::new(root, SealPurpose::HandOff);
         let metrics = metrics::SsoMetrics::default();
         Self(Arc::new(SsoInner {
+            limits: SignInLimits::new(&settings, &clock),
             settings,
+            refusals,
             db,
             clock,
             sessions,
@@ -155,13 +146,8 @@ impl Sso {
     /// states are sealed for them.
     #[must_use]
     pub fn reconfigured(&self, settings: SsoSettings, sessions: Sessions, site: Site) -> Self {
-        let before = &self.0.settings;
-        let settings = SsoSettings {
-            start_limit: settings.start_limit.continuing(&before.start_limit),
-            bad_code_limits: settings.bad_code_limits.continuing(&before.bad_code_limits),
-            ..settings
-        };
-        Self(Arc::new(SsoInner { settings, sessions, site, ..SsoInner::clone(&self.0) }))
+        let limits = SignInLimits::new(&settings, &self.0.clock).continuing(&self.0.limits);
+        Self(Arc::new(SsoInner { settings, limits, sessions, site, ..SsoInner::clone(&self.0) }))
     }
 
     pub fn hosts(&self) -> &Hosts {
@@ -187,7 +173,7 @@ impl Sso {
     /// a fresh hand-off and a ticket prove that their sign-in has been counted, so they are not
     /// counted again.
     fn count_start(&self, request: &BrowserRequest) -> Result<(), SsoError> {
-        request.address.map_or(Ok(()), |a| self.0.settings.start_limit.try_take(a).map_err(SsoError::TooMany))
+        request.address.map_or(Ok(()), |a| self.0.limits.starts.try_take(a).map_err(SsoError::TooMany))
     }
 
     /// Refuses what cannot succeed: sign-in is disabled or not configured, or the store is too old.

@@ -15,6 +15,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::base::job::{Job, JobWork};
+
 /// How long running requests may take after the stop: longer than a sign-in waits for WeCom.
 const WORKER_GRACE_PERIOD: Duration = Duration::from_secs(20);
 
@@ -46,6 +48,14 @@ impl Supervisor {
     /// Returns the token that ends everything. It also makes this instance not ready.
     pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
+    }
+
+    /// Starts a job of a room.
+    pub(crate) fn start(&mut self, job: Job) {
+        match job.work {
+            JobWork::Repeated(pause, step) => self.repeat(job.name, pause, step),
+            JobWork::UntilStopped(work) => self.run(job.name, work),
+        }
     }
 
     /// Runs `worker`, which must end by itself once the token it gets is cancelled.

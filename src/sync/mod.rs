@@ -17,6 +17,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod fetch;
+mod jobs;
 pub(crate) mod metrics;
 pub(crate) mod plan;
 pub(crate) mod progress;
@@ -40,10 +41,12 @@ use self::state::SyncRunReason;
 use crate::base::clock::Clock;
 use crate::base::cron::Schedule;
 use crate::base::id::{CorpId, RunId};
-use crate::config::{LinkField, Readiness};
+use crate::config::{Config, LinkField, Readiness, WecomPurpose};
 use crate::db::Db;
 use crate::directory;
 use crate::wecom::WecomClient;
+
+pub(crate) use self::jobs::jobs;
 
 /// How long a client of the change feed may stay away before it must read the whole directory
 /// again. Closed conflicts about purged persons are kept as long.
@@ -71,6 +74,22 @@ pub struct SyncSettings {
     pub purge_left_after: Duration,
     /// How politely WeCom is called; tests shorten the pauses.
     pub pace: FetchPace,
+}
+
+impl From<&Config> for SyncSettings {
+    fn from(config: &Config) -> Self {
+        let wecom = &config.wecom;
+        Self {
+            corp: wecom.corp_id.clone(),
+            readiness: wecom.readiness(WecomPurpose::Directory),
+            update: wecom.sync_cron.clone(),
+            full: wecom.force_sync_cron.clone(),
+            link_by: config.directory.link_by.clone(),
+            max_removals: config.directory.max_removals,
+            purge_left_after: config.directory.purge_left_after,
+            pace: FetchPace::PRODUCTION,
+        }
+    }
 }
 
 impl SyncSettings {

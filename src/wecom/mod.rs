@@ -1,9 +1,10 @@
-//! The client of WeCom's server API (企业微信服务端 API). It knows nothing of the rest of the gateway: see
-//! [design: calls to WeCom](crate::design#calls-to-wecom).
+//! The client of WeCom's server API (企业微信服务端 API). It knows nothing of the rest of the gateway
+//! but the configuration: see [design: calls to WeCom](crate::design#calls-to-wecom).
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`client`](WecomClient) | `call`: the one place that uses tokens and acts on errcodes |
+//! | [`settings`](WecomSettings) | how a corporation is reached, from the configuration |
 //! | `exchange` | one HTTP request and its answer: limits, odd bodies, transport failures |
 //! | `answer` | bytes to JSON: byte order marks, raw control characters, the `errcode` envelope |
 //! | `lenient_json` | readers of fields whose types vary |
@@ -46,6 +47,7 @@ mod metrics;
 mod oauth;
 mod probe;
 mod retry;
+mod settings;
 mod token;
 pub(crate) mod wire;
 
@@ -57,8 +59,6 @@ pub(crate) mod server;
 mod tests;
 
 use std::fmt;
-
-use url::Url;
 
 pub(crate) use self::call_class::MAX_PARALLEL_RECHECKS;
 pub use self::client::WecomClient;
@@ -72,47 +72,7 @@ pub(crate) use self::member::{AttributeValue, Member, MemberAttribute, MemberDep
 pub(crate) use self::metrics::WecomMetrics;
 pub(crate) use self::oauth::CodeOwner;
 pub(crate) use self::probe::ProbedSecretKind;
-use crate::base::id::CorpId;
-use crate::base::secret::Secret;
-
-/// The settings of one corporation in WeCom and how to reach it.
-#[derive(Clone)]
-pub struct WecomSettings {
-    /// 企业ID.
-    pub corp_id: CorpId,
-    /// `AgentId` of the self-built application.
-    pub agent_id: u32,
-    /// The application's Secret: signs people in and reads details.
-    pub app_secret: Option<Secret>,
-    /// The 通讯录同步 Secret: reads the complete lists of ids.
-    pub contacts_secret: Option<Secret>,
-    /// The address of `/cgi-bin/…`; may have a path prefix (a reverse proxy with a stable address).
-    pub api_address: Url,
-    /// The address of the authorize page inside WeCom.
-    pub oauth2_address: Url,
-    /// The address of the scan page for ordinary browsers.
-    pub qr_connect_address: Url,
-    /// The HTTP proxy of every call. Without it calls go out directly, whatever the environment
-    /// says.
-    pub proxy: Option<Url>,
-}
-
-impl fmt::Debug for WecomSettings {
-    /// Shows hosts without paths, queries and credentials, because an address may hold the proxy's
-    /// password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WecomSettings")
-            .field("corp_id", &self.corp_id)
-            .field("agent_id", &self.agent_id)
-            .field("app_secret", &self.app_secret)
-            .field("contacts_secret", &self.contacts_secret)
-            .field("api_address", &self.api_address.host_str())
-            .field("oauth2_address", &self.oauth2_address.host_str())
-            .field("qr_connect_address", &self.qr_connect_address.host_str())
-            .field("proxy", &self.proxy.as_ref().map(Url::host_str))
-            .finish()
-    }
-}
+pub(crate) use self::settings::WecomSettings;
 
 /// The secret that a call uses. WeCom gives each secret its own token and its own rights (documents
 /// 90313, 96067).

@@ -597,10 +597,7 @@ async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
 /// Runs the checks with another clock.
 async fn examine_with_clock(installation: &Installation, clock: Clock) -> Vec<DoctorFinding> {
     let config = installation.load_config();
-    let client = gongpai::testing::wecom::WecomClient::new(
-        gongpai::testing::app::wecom_settings(&config),
-        clock.clone(),
-    );
+    let client = gongpai::testing::wecom::WecomClient::new((&config).into(), clock.clone());
     let client = client.map_err(|error| error.to_string());
     let unfound = |_: &Config, _| Vec::new();
     examine(
@@ -629,7 +626,7 @@ async fn a_clock_that_is_off_is_found_against_wecom_and_against_the_rows() {
     assert_eq!(level(&ahead, "clock.behind_rows"), None);
 
     let config = installation.load_config();
-    let db = gongpai::testing::app::open_database(&config).await.unwrap();
+    let db = gongpai::testing::db::Db::open(config.database.location()).await.unwrap();
     let entry = gongpai::testing::audit::AuditEntry {
         event: gongpai::testing::audit::AuditEvent::Gate,
         person: None,
@@ -682,7 +679,7 @@ async fn a_newer_schema_is_refused_and_named() {
     let installation = Installation::with("").await;
     installation.create_database().await;
     let config = installation.load_config();
-    let db = gongpai::testing::app::open_database(&config).await.unwrap();
+    let db = gongpai::testing::db::Db::open(config.database.location()).await.unwrap();
     sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
         .execute(db.pool())
         .await

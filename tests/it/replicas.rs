@@ -277,10 +277,14 @@ async fn on_replicas_a_key_made_by_one_is_published_by_the_other_and_signs_once_
     // The old key stays until its tokens have expired, and no longer.
     let ttl = t.app.config.session.ttl;
     let keys = async || list_keys(&t.app.db).await.expect("the database answers").len();
-    gongpai::testing::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
+    gongpai::testing::app::retention::delete_old_rows(&t.app.db, t.app.clock.now(), ttl)
+        .await
+        .expect("deleted");
     assert_eq!(keys().await, 2);
     t.advance(ttl + Duration::from_secs(1)).await;
-    gongpai::testing::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
+    gongpai::testing::app::retention::delete_old_rows(&t.app.db, t.app.clock.now(), ttl)
+        .await
+        .expect("deleted");
     assert_eq!(keys().await, 1);
 }
 

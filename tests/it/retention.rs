@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use gongpai::testing::app::jobs;
+use gongpai::testing::app::retention;
 use gongpai::testing::base::clock::Timestamp;
 use gongpai::testing::base::id::PersonId;
 use gongpai::testing::directory::PersonStatus;
@@ -80,7 +80,9 @@ async fn row_ids(t: &TestApp, table: &str, key: &str) -> BTreeSet<String> {
 }
 
 async fn delete_old_rows(t: &TestApp) {
-    jobs::delete_old_rows(&t.app.db, t.app.clock.now(), t.app.config.session.ttl).await.expect("deleted");
+    retention::delete_old_rows(&t.app.db, t.app.clock.now(), t.app.config.session.ttl)
+        .await
+        .expect("deleted");
     t.app.sync.forget_old().await.expect("forgotten");
 }
 

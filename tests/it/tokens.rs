@@ -461,7 +461,7 @@ async fn a_rotated_key_signs_after_the_jwks_may_be_known_and_the_old_ones_tokens
     }
     // Its last token has expired, so the old key is removed.
     t.advance(Duration::from_secs(12 * 3600 + 600)).await;
-    gongpai::testing::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), t.app.config.session.ttl)
+    gongpai::testing::app::retention::delete_old_rows(&t.app.db, t.app.clock.now(), t.app.config.session.ttl)
         .await
         .unwrap();
     t.advance(Duration::ZERO).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::base::secret::Secret;
+use crate::db::DatabaseLocation;
 
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,16 @@ pub enum DatabaseConfig {
     Sqlite(PathBuf),
     /// `postgres://…`, with its password.
     Postgres(Secret),
+}
+
+impl DatabaseConfig {
+    /// Returns where the database is, as [`Db::open`](crate::db::Db::open) takes it.
+    pub fn location(&self) -> DatabaseLocation<'_> {
+        match self {
+            Self::Sqlite(path) => DatabaseLocation::Sqlite(path),
+            Self::Postgres(url) => DatabaseLocation::Postgres(url),
+        }
+    }
 }
 
 /// `[session]`.

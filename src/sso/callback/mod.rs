@@ -117,8 +117,7 @@ impl Sso {
             return Err(SsoError::CookiesRefused);
         };
         let round = self.count_round(request, &query.target, session.is_some(), state.started_at)?;
-        let reservation =
-            self.0.settings.bad_code_limits.reserve(request.address).map_err(SsoError::TooMany)?;
+        let reservation = self.0.limits.bad_codes.reserve(request.address).map_err(SsoError::TooMany)?;
         let claim = ClaimedAttempt { state, cookie, count, round, code_hash: sha256_hex(code), session };
         match store::claim_attempt(
             &self.0.db,

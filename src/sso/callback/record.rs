@@ -76,7 +76,7 @@ impl Sso {
         let reason = entry.detail.clone();
         // Anybody can cause refusals, in any number, so their rows are limited.
         let entry = match entry.decision {
-            "refused" => self.0.settings.refusals.limit(entry, &reason, now),
+            "refused" => self.0.refusals.limit(entry, &reason, now),
             // A sign-in that was allowed is always recorded.
             _ => Some(entry),
         };

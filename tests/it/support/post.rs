@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gongpai::testing::app::{message_settings, open_database, wecom_settings};
 use gongpai::testing::base::clock::{Clock, Timestamp};
 use gongpai::testing::base::id::{ClientId, CorpId, MessageId, PersonId, TagId, UnitId, UserId};
 use gongpai::testing::config::{Config, ConfigSources};
@@ -359,9 +358,9 @@ pub(crate) async fn deliver_until_idle(mut worker: Worker, clock: &Clock) -> Del
 async fn open_replica(site: &ReplicaSite, toml: &str) -> (Messages, Db, CorpId) {
     let text = Some(configuration(&site.wecom, &site.database, toml));
     let (config, _) = Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted");
-    let db = open_database(&config).await.expect("a database");
+    let db = Db::open(config.database.location()).await.expect("a database");
     ensure_chart(&db, &config.wecom.corp_id).await.expect("a chart");
-    let client = WecomClient::new(wecom_settings(&config), site.clock.clone()).expect("a client");
-    let messages = Messages::new(message_settings(&config), db.clone(), site.clock.clone(), client);
+    let client = WecomClient::new((&config).into(), site.clock.clone()).expect("a client");
+    let messages = Messages::new((&config).into(), db.clone(), site.clock.clone(), client);
     (messages, db, config.wecom.corp_id)
 }

@@ -1,7 +1,6 @@
 //! Replicas that only synchronise. Nothing happens by itself, so that a test decides what does.
 
 use gongpai::simulator::{RunningSimulator, Simulator};
-use gongpai::testing::app::{open_database, sync_settings, wecom_settings};
 use gongpai::testing::base::clock::{Clock, Timestamp};
 use gongpai::testing::base::id::RunId;
 use gongpai::testing::config::{Config, ConfigSources};
@@ -46,10 +45,10 @@ impl ReplicaSite {
         let text = Some(configuration(&self.wecom, &self.database, toml));
         let (config, _) =
             Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted");
-        let db = open_database(&config).await.expect("a database");
+        let db = Db::open(config.database.location()).await.expect("a database");
         ensure_chart(&db, &config.wecom.corp_id).await.expect("a chart");
-        let client = WecomClient::new(wecom_settings(&config), self.clock.clone()).expect("a client");
-        let sync = SyncService::new(sync_settings(&config), db.clone(), client, self.clock.clone());
+        let client = WecomClient::new((&config).into(), self.clock.clone()).expect("a client");
+        let sync = SyncService::new((&config).into(), db.clone(), client, self.clock.clone());
         SyncReplica { sync, db }
     }
 }
