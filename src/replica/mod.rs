@@ -12,6 +12,9 @@
 pub(crate) mod feed_follower;
 mod freshness;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;

@@ -303,7 +303,8 @@ fn imports_of(name: &str, text: &str) -> String {
 
 #[test]
 fn an_upward_import_is_found_with_its_line() {
-    let found = imports_of("src/wecom/client.rs", "use std::fmt;\nuse crate::{base::A, audit::AuditEntry};\n");
+    let found =
+        imports_of("src/wecom/client.rs", "use std::fmt;\nuse crate::{base::A, audit::AuditEntry};\n");
     assert!(found.starts_with("src/wecom/client.rs:2: `wecom` must not import `audit`"), "{found}");
 }
 
