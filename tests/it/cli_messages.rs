@@ -9,10 +9,10 @@ use gongpai::testing::base::id::CorpId;
 use gongpai::testing::config::{Config, ConfigSources};
 use gongpai::testing::db::Db;
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use crate::support::app::configuration;
 use crate::support::database::TestDatabase;
+use crate::support::message_damage::end_open_messages;
 use crate::support::messages::{
     MessageFixture, MessageRecord, ReasonFixture, RecipientFixture, read_links, read_message_audit,
     read_messages, read_recipients, read_send_window, write_hold,
@@ -386,9 +386,7 @@ async fn send_waits_until_it_is_known_and_ends_with_1_unless_everybody_got_it() 
         waits.line_with("accepted; a gateway that runs").await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(waits.ended().is_none());
-        let end =
-            format!("UPDATE messages SET status = '{status}', finished_at = 1 WHERE finished_at IS NULL");
-        sqlx::query(AssertSqlSafe(end)).execute(cli.app.db.pool()).await.expect("it ends");
+        end_open_messages(&cli.app.db, status).await;
         assert_eq!(waits.exit().await.code(), Some(code), "{status}");
         let out = waits.text(Output::Stdout);
         assert!(out.contains(&format!("status    {status}\n")), "{out}");

@@ -4,11 +4,15 @@
 use std::time::Duration;
 
 use gongpai::simulator::{InjectedFault, World};
+use gongpai::testing::base::clock::Timestamp;
 use gongpai::testing::base::id::MessageId;
 use gongpai::testing::message::commands::Requester;
 use gongpai::testing::message::state::FailureReason;
 use gongpai::testing::message::views::MessageView;
 
+use crate::support::message_damage::{
+    delay_recipients_after, end_delay, forget_recipients_after, rewind_expansion, set_hold_until,
+};
 use crate::support::messages::{read_recipients, read_send_window, write_closed_window, write_count};
 use crate::support::post::{MessageReplica, TestMessage, text_message};
 
@@ -53,23 +57,14 @@ async fn die_after_a_thousand(
         "all are written, and nothing is sent"
     );
     // The first half of these thousand had its call while the rest was being written.
-    replica
-        .execute(&format!("DELETE FROM message_recipients WHERE message_id = '{id}' AND member > '{member}'"))
-        .await;
-    let half = format!(
-        "UPDATE message_recipients SET due_at = 9223372036854775807 WHERE message_id = '{id}' AND userid > 'member0500'"
-    );
-    replica.execute(&half).await;
-    replica.execute("UPDATE message_lanes SET hold_until = 0").await;
+    forget_recipients_after(&replica.db, &id, member).await;
+    delay_recipients_after(&replica.db, &id, "member0500").await;
+    set_hold_until(&replica.db, Timestamp::from_millis(0)).await;
     replica.deliver().await;
-    replica.execute(&format!("UPDATE message_recipients SET due_at = 0 WHERE message_id = '{id}'")).await;
+    end_delay(&replica.db, &id).await;
     let sent = read_recipients(&replica.db).await.iter().filter(|row| row.status == "sent").count();
     assert_eq!((replica.count_recipients(&id).await, sent, replica.calls()), (1000, 500, 1));
-    replica
-        .execute(&format!(
-            "UPDATE messages SET expanded_at = NULL, expanded_to = '{reached}' WHERE id = '{id}'"
-        ))
-        .await;
+    rewind_expansion(&replica.db, &id, reached).await;
     id
 }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::eventually;
+use crate::support::message_damage::begin_recall;
 use crate::support::messages::{read_calls, read_message_audit};
 use crate::support::post::{MessageReplica, text_message};
 
@@ -241,13 +242,15 @@ async fn what_is_being_recalled_is_not_sent_by_a_resume() {
     let id = replica.put(&text_message("一", &["zhangsan"])).await;
     replica.deliver_after(LINGER).await;
     // The recall was cut off before the waiting recipients were ended.
-    replica.execute(&format!("UPDATE messages SET recall_at = {}", replica.now().millis())).await;
-    let parked = replica.now().plus(1440 * MINUTE).millis();
-    replica.execute(&format!("UPDATE message_calls SET next_at = {parked}")).await;
+    let parked = replica.now().plus(1440 * MINUTE);
+    begin_recall(&replica.db, replica.now(), parked).await;
     replica.site.wecom.clear_faults();
     replica.messages.resume(Requester::default()).await.unwrap();
     let calls = read_calls(&replica.db).await;
-    assert!(!calls.is_empty() && calls.iter().all(|call| call.next_at == parked), "it waits for its hour");
+    assert!(
+        !calls.is_empty() && calls.iter().all(|call| call.next_at == parked.millis()),
+        "it waits for its hour"
+    );
     replica.deliver().await;
     assert_eq!((replica.status(&id).await.as_str(), replica.calls()), ("recalled", 1));
 }

@@ -8,6 +8,7 @@ use gongpai::testing::message::Messages;
 use gongpai::testing::message::commands::Requester;
 
 use crate::support::eventually;
+use crate::support::message_damage::{date_calls, lease_due_calls, set_counted_recipients};
 use crate::support::messages::{read_counted_recipients, read_recipients, read_send_window};
 use crate::support::post::{MessageReplica, TestMessage, text_message};
 
@@ -153,7 +154,7 @@ async fn recipients_that_are_used_up_for_today_stop_messages_and_no_recalls() {
     // completely.
     replica.add_person("p1", "zhangsan", "active", &[]).await;
     replica.execute("UPDATE charts SET complete_at = 1, version = version + 1").await;
-    replica.execute("UPDATE message_counts SET recipients = 40000").await;
+    set_counted_recipients(&replica.db, 40_000).await;
     let waiting = replica.put(&unique("二")).await;
     replica.deliver().await;
     assert_eq!((replica.calls(), replica.status(&waiting).await.as_str()), (1, "accepted"));
@@ -171,15 +172,9 @@ async fn a_clock_that_was_put_back_neither_stops_messages_nor_sends_any_twice() 
     replica.site.wecom.fail_next("message/send", InjectedFault::Html502.having_acted());
     let lost = replica.put(&unique("一次")).await;
     replica.deliver().await;
-    let later = replica.now().plus(48 * HOUR).millis();
+    let later = replica.now().plus(48 * HOUR);
     // As a clock two days ahead would have left them.
-    replica
-        .execute(&format!(
-            "UPDATE message_calls SET next_at = 0, uncertain_at = {later}, lease_until = {later}"
-        ))
-        .await;
-    replica.execute("UPDATE message_calls SET status = 'calling', holder = 'somebody'").await;
-    replica.execute(&format!("UPDATE message_lanes SET hold_until = {later}")).await;
+    date_calls(&replica.db, later).await;
     let next = replica.put(&text_message("下一条", &["zhangsan"])).await;
     replica.deliver_after(LINGER).await;
     replica.deliver().await;
@@ -190,7 +185,7 @@ async fn a_clock_that_was_put_back_neither_stops_messages_nor_sends_any_twice() 
     let fresh = replica.put(&unique("三")).await;
     replica.site.wecom.fail_next("message/send", refusal(-1));
     replica.deliver().await;
-    replica.execute(&format!("UPDATE message_calls SET lease_until = {later} WHERE status = 'due'")).await;
+    lease_due_calls(&replica.db, later).await;
     replica.deliver_after(LINGER).await;
     assert_eq!(replica.status(&fresh).await, "sent");
 }

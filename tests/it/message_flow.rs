@@ -11,6 +11,7 @@ use gongpai::simulator::{InjectedFault, World};
 use gongpai::testing::message::commands::Requester;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::message_damage::{break_targets, mend_targets};
 use crate::support::messages::{
     read_links, read_message, read_messages, read_recipients, read_send_window, write_link,
 };
@@ -91,7 +92,7 @@ async fn a_person_and_a_message_that_cannot_be_read_stop_nobody_else() {
     replica.add_person("pb", "lisi", "active", &[&unit]).await;
     replica.execute("UPDATE person_rows SET memberships = 'nonsense' WHERE person_id = 'pa'").await;
     let broken = replica.put(&text_message("坏", &["wangwu"]).expiring(60 * SECOND)).await;
-    replica.execute(&format!("UPDATE messages SET targets = 'nonsense' WHERE id = '{broken}'")).await;
+    break_targets(&replica.db, &broken).await;
     let to_unit = replica.put(&text_message("部门", &[]).for_units(&[unit])).await;
     let single = replica.put(&text_message("单人", &["zhaoliu"])).await;
     replica.deliver_after(LINGER).await;
@@ -107,10 +108,10 @@ async fn a_person_and_a_message_that_cannot_be_read_stop_nobody_else() {
 async fn a_message_that_can_be_read_again_is_delivered() {
     let replica = MessageReplica::new().await;
     let id = replica.put(&text_message("一", &["zhangsan"])).await;
-    replica.execute("UPDATE messages SET expanded_to = targets, targets = 'nonsense'").await;
+    break_targets(&replica.db, &id).await;
     replica.deliver_after(LINGER).await;
     assert_eq!(replica.status(&id).await, "accepted");
-    replica.execute("UPDATE messages SET targets = expanded_to, expanded_to = ''").await;
+    mend_targets(&replica.db, &id).await;
     replica.deliver_after(61 * SECOND).await;
     assert_eq!(replica.status(&id).await, "sent");
 }

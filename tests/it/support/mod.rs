@@ -23,6 +23,7 @@ pub(crate) mod devtools;
 pub(crate) mod directory;
 pub(crate) mod echo;
 pub(crate) mod feed;
+pub(crate) mod message_damage;
 pub(crate) mod messages;
 pub(crate) mod nginx;
 pub(crate) mod org;
