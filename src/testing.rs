@@ -59,6 +59,9 @@ pub mod config {
 }
 pub mod db {
     pub use crate::db::{DatabaseLocation, DatabaseOpenError, Db};
+    pub mod hot_statement {
+        pub use crate::db::hot_statement::HotStatement;
+    }
     pub mod feed {
         pub use crate::db::feed::{FeedKind, FeedTransaction, list_entries_after};
     }
@@ -139,7 +142,7 @@ pub mod manual {
 }
 pub mod message {
     pub use crate::message::{
-        DeliveryCounts, MessageKind, MessageStatus, MessageTargets, Messages, Step, Worker,
+        DeliveryCounts, MessageKind, MessageStatus, MessageTargets, Messages, Step, Worker, hot_statements,
     };
     pub mod accept {
         pub use crate::message::accept::Sender;
@@ -150,8 +153,18 @@ pub mod message {
     pub mod content {
         pub use crate::message::content::{MessageRequest, RequestedRecipients, body_hash};
     }
+    pub mod deliver {
+        pub mod recall {
+            pub mod store {
+                pub use crate::message::deliver::recall::store::finish_recalled_messages;
+            }
+        }
+    }
     pub mod state {
-        pub use crate::message::state::{FailureReason, HoldReason};
+        pub use crate::message::state::{FailureReason, HoldReason, RecipientTally};
+    }
+    pub mod store {
+        pub use crate::message::store::finish_messages;
     }
     pub mod views {
         pub use crate::message::views::{MessageFilter, MessageView};

@@ -8,6 +8,7 @@
 pub(crate) mod bind_list;
 pub(crate) mod error;
 pub(crate) mod feed;
+pub(crate) mod hot_statement;
 pub(crate) mod types;
 
 use std::fs::{DirBuilder, OpenOptions};

@@ -64,6 +64,7 @@ use crate::base::host::Hosts;
 use crate::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
 use crate::config::{Config, Readiness, WecomPurpose};
 use crate::db::Db;
+use crate::db::hot_statement::HotStatement;
 use crate::db::types::column_enum;
 use crate::wecom;
 
@@ -72,6 +73,17 @@ pub use self::deliver::worker::{Step, Worker};
 pub(crate) use self::jobs::jobs;
 pub(crate) use self::metrics::MessageMetrics;
 pub use self::state::MessageStatus;
+
+/// Returns the statements on the paths from a message to its last recipient.
+pub fn hot_statements() -> Vec<HotStatement> {
+    let others = [
+        store::HOT_STATEMENTS,
+        accept::store::HOT_STATEMENTS,
+        links::store::HOT_STATEMENTS,
+        views::store::HOT_STATEMENTS,
+    ];
+    [deliver::HOT_STATEMENTS.concat(), others.concat()].concat()
+}
 
 /// The settings of messages.
 #[derive(Debug, Clone)]

@@ -212,7 +212,7 @@ impl RecipientStatus {
 
 /// How many recipients of a message are in which state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
-pub(crate) struct RecipientTally {
+pub struct RecipientTally {
     pub pending: i64,
     pub calling: i64,
     pub sent: i64,
@@ -236,7 +236,7 @@ impl RecipientTally {
     ///
     /// `is_expanded`: no more of them come; `is_recalled`: somebody asked to recall it. The store's
     /// statement that ends messages says the same, and a test compares them.
-    pub(crate) fn message_status(&self, is_expanded: bool, is_recalled: bool) -> MessageStatus {
+    pub fn message_status(&self, is_expanded: bool, is_recalled: bool) -> MessageStatus {
         let ended = self.sent > 0 || self.failed > 0 || self.unknown > 0;
         if self.open() > 0 || !is_expanded {
             if ended || self.tried > 0 { MessageStatus::Sending } else { MessageStatus::Accepted }

@@ -20,6 +20,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
 use crate::db::Db;
 use crate::db::bind_list::ListStatement;
+use crate::db::hot_statement::HotStatement;
 
 /// How long a finished message is kept.
 pub(crate) const MESSAGE_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -37,6 +38,31 @@ const MAX_HOLD: Duration = Duration::from_secs(25 * 3600);
 /// The most rows that one transaction changes where the work can be split, because others wait for
 /// the send window.
 pub(super) const MAX_ROWS_PER_TRANSACTION: u64 = 1000;
+
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
+    HotStatement { name: "lock_send_window", sql: LOCK_SEND_WINDOW, indexes: &["message_lanes_pkey"] },
+    HotStatement {
+        name: "finish_messages_of_call",
+        sql: FINISH_MESSAGES_OF_CALL,
+        indexes: &["messages_pkey", "message_recipients_call", "message_recipients_queue"],
+    },
+    HotStatement {
+        name: "finish_messages",
+        sql: formatcp!("{FINISH_MESSAGES_WITH}id IN ($2)"),
+        indexes: &["messages_pkey", "message_recipients_queue", "message_recipients_pkey"],
+    },
+    HotStatement {
+        name: "delete_recipients",
+        sql: RETENTION_STATEMENTS[0],
+        indexes: &["messages_finished_at", "message_recipients_pkey"],
+    },
+    HotStatement {
+        name: "delete_calls",
+        sql: RETENTION_STATEMENTS[4],
+        indexes: &["message_calls_created_at", "message_recipients_call"],
+    },
+    HotStatement { name: "measure_backlog", sql: MEASURE_BACKLOG, indexes: &["messages_open"] },
+];
 
 /// Whether, and how many at a time, calls may be sent to WeCom now: the row of `message_lanes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +115,7 @@ impl From<SendWindowRow> for SendWindow {
     }
 }
 
-pub(super) const LOCK_SEND_WINDOW: &str = "UPDATE message_lanes SET turn = turn + 1 WHERE corp_id = $1 \
+const LOCK_SEND_WINDOW: &str = "UPDATE message_lanes SET turn = turn + 1 WHERE corp_id = $1 \
      RETURNING turn, hold_until, hold_code, hold_detail, hold_since, holds, max_concurrent_calls";
 
 /// Locks the send window until the transaction ends. Every other step of delivery, and
@@ -160,7 +186,8 @@ pub(super) const HAS_KEPT_COPY: &str = formatcp!(
 /// as [`RecipientTally::message_status`] does; a condition on `messages.id` follows. $1: now.
 ///
 /// Pending recipients are looked for first, by their index, because a message to everybody has many
-/// rows. The CASE keeps PostgreSQL from reading a whole index of open rows for each message.
+/// rows. Each CASE keeps an engine from reading a whole index of open rows for each message, and the
+/// subqueries are one index lookup each, while NOT EXISTS may become a join.
 ///
 /// [`RecipientTally::message_status`]: super::state::RecipientTally::message_status
 const FINISH_MESSAGES_WITH: &str = formatcp!(
@@ -179,11 +206,12 @@ const FINISH_MESSAGES_WITH: &str = formatcp!(
        (reason_code, reason_detail) = (SELECT r.reason_code, r.reason_detail FROM message_recipients r \
          WHERE r.message_id = messages.id AND r.status IN ('{RECIPIENT_FAILED}', '{RECIPIENT_UNKNOWN}') \
          ORDER BY r.reason_code, r.reason_detail LIMIT 1) \
-     WHERE finished_at IS NULL AND expanded_at IS NOT NULL \
-       AND NOT EXISTS (SELECT 1 FROM message_recipients p \
-              WHERE p.corp_id = messages.corp_id AND p.seq = messages.seq AND p.status = '{RECIPIENT_PENDING}') \
-       AND NOT EXISTS (SELECT 1 FROM message_recipients p \
-              WHERE p.message_id = messages.id AND CASE WHEN p.status = '{RECIPIENT_CALLING}' THEN 1 ELSE 0 END = 1) AND "
+     WHERE CASE WHEN finished_at IS NULL AND expanded_at IS NOT NULL THEN 1 ELSE 0 END = 1 \
+       AND (SELECT p.seq FROM message_recipients p WHERE p.corp_id = messages.corp_id AND p.seq = messages.seq \
+              AND p.status = '{RECIPIENT_PENDING}' LIMIT 1) IS NULL \
+       AND (SELECT p.seq FROM message_recipients p WHERE p.message_id = messages.id \
+              AND CASE WHEN p.status = '{RECIPIENT_CALLING}' THEN 1 ELSE 0 END = 1 LIMIT 1) IS NULL \
+       AND "
 );
 
 const FINISH_MESSAGES_OF_CALL: &str = formatcp!(
@@ -204,7 +232,10 @@ static FINISH_MESSAGES: LazyLock<ListStatement> =
     LazyLock::new(|| ListStatement::new(formatcp!("{FINISH_MESSAGES_WITH}id IN ("), 1, "*", ")"));
 
 /// Finishes those of `messages` that have no open recipient left.
-pub(super) async fn finish_messages(
+///
+/// # Errors
+/// If the database fails.
+pub async fn finish_messages(
     tx: &mut AnyConnection,
     messages: &[MessageId],
     now: Timestamp,
@@ -312,14 +343,11 @@ pub(super) struct MessageBacklog {
     pub(super) oldest: Option<Timestamp>,
 }
 
+const MEASURE_BACKLOG: &str = "SELECT COUNT(*) AS messages, MIN(created_at) AS oldest FROM messages \
+     WHERE corp_id = $1 AND finished_at IS NULL";
+
 pub(super) async fn measure_backlog(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<MessageBacklog> {
-    sqlx::query_as(
-        "SELECT COUNT(*) AS messages, MIN(created_at) AS oldest FROM messages \
-         WHERE corp_id = $1 AND finished_at IS NULL",
-    )
-    .bind(corp)
-    .fetch_one(pool)
-    .await
+    sqlx::query_as(MEASURE_BACKLOG).bind(corp).fetch_one(pool).await
 }
 
 /// The statements of retention, in an order that leaves no row without its parent. $1: before, $2:

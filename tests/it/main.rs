@@ -50,6 +50,8 @@ mod held_messages;
 #[cfg(test)]
 mod hostile_checks;
 #[cfg(test)]
+mod hot_statements;
+#[cfg(test)]
 mod local_entries;
 #[cfg(test)]
 mod logout;

@@ -8,7 +8,7 @@ use gongpai::testing::message::views::{MessageFilter, MessageView};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
-use crate::support::messages::{MessageFixture, ReasonFixture, RecipientFixture, write_call, write_hold};
+use crate::support::messages::{CallFixture, MessageFixture, ReasonFixture, RecipientFixture, write_hold};
 
 async fn find_message(t: &TestApp, id: &str) -> MessageView {
     t.app.messages.find(&MessageId::new(id)).await.expect("the database answers").expect("a message")
@@ -53,8 +53,8 @@ async fn a_message_is_sending_once_a_recipient_had_a_call_or_one_was_tried() {
     for (id, seq) in [("planned", 1), ("tried", 2), ("half", 3)] {
         MessageFixture::to(id, seq, &["a", "b"]).write(db, corp, now).await;
     }
-    write_call(db, corp, "c0", 0).await;
-    write_call(db, corp, "c3", 3).await;
+    CallFixture::due("c0", 0).write(db, corp).await;
+    CallFixture::due("c3", 3).write(db, corp).await;
     let calling = |id, call| RecipientFixture {
         status: "calling",
         call: Some(call),

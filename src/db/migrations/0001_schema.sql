@@ -313,7 +313,7 @@ CREATE UNIQUE INDEX messages_seq ON messages (seq);
 CREATE UNIQUE INDEX messages_key ON messages (corp_id, client_id, idempotency_key);
 CREATE INDEX messages_unexpanded ON messages (corp_id, seq) WHERE expanded_at IS NULL;
 CREATE INDEX messages_open ON messages (corp_id, seq) WHERE finished_at IS NULL;
-CREATE INDEX messages_finished_at ON messages (finished_at);
+CREATE INDEX messages_finished_at ON messages (finished_at) WHERE finished_at IS NOT NULL;
 
 -- Who gets a message. member: who it is whatever the userid is by now: a person's id, '=' and the userid in lower case where
 -- the directory knows nobody of that name, or '@all'. seq, body: the message's. status: pending | calling | sent | failed |

@@ -10,7 +10,7 @@
 
 mod group_commit;
 mod recipients;
-mod store;
+pub(super) mod store;
 pub(crate) mod upload;
 
 use std::sync::Arc;

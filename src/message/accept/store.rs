@@ -7,6 +7,7 @@ use sqlx::{FromRow, Row as _};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId, PersonId, UserId};
 use crate::db::feed::{FeedCounter, advance_counter};
+use crate::db::hot_statement::HotStatement;
 use crate::db::types::FlagColumn;
 use crate::db::{Db, Tx};
 use crate::directory::row::{keep_readable, published};
@@ -78,12 +79,18 @@ pub(super) async fn find_userid_owners(
     Ok(found)
 }
 
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] =
+    &[HotStatement { name: "find_by_key", sql: FIND_BY_KEY, indexes: &["messages_key"] }];
+
 /// A message that has the key or the id of another one.
 #[derive(Debug, FromRow)]
 pub(super) struct EarlierMessage {
     pub(super) id: MessageId,
     pub(super) request_hash: String,
 }
+
+const FIND_BY_KEY: &str =
+    "SELECT id, request_hash FROM messages WHERE corp_id = $1 AND client_id = $2 AND idempotency_key = $3";
 
 /// Returns the message that a client's key belongs to.
 pub(super) async fn find_by_key(
@@ -92,14 +99,7 @@ pub(super) async fn find_by_key(
     client: &str,
     key: &str,
 ) -> sqlx::Result<Option<EarlierMessage>> {
-    sqlx::query_as(
-        "SELECT id, request_hash FROM messages WHERE corp_id = $1 AND client_id = $2 AND idempotency_key = $3",
-    )
-    .bind(corp)
-    .bind(client)
-    .bind(key)
-    .fetch_optional(db.pool())
-    .await
+    sqlx::query_as(FIND_BY_KEY).bind(corp).bind(client).bind(key).fetch_optional(db.pool()).await
 }
 
 /// A validated message, ready to be written.

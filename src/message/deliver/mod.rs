@@ -50,6 +50,7 @@ use super::store::SendWindow;
 use super::{Messages, store as shared};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CallId, uuid_v7};
+use crate::db::hot_statement::HotStatement;
 use crate::directory::chart::Chart;
 use crate::wecom::SecretKind;
 
@@ -58,6 +59,16 @@ const MAX_PARALLEL_CALLS: usize = 10;
 
 /// How many messages are expanded before calls are planned.
 const MAX_MESSAGES_BEFORE_PLANNING: u64 = 2000;
+
+pub(super) const HOT_STATEMENTS: [&[HotStatement]; 7] = [
+    claim::store::HOT_STATEMENTS,
+    expand::store::HOT_STATEMENTS,
+    expire::store::HOT_STATEMENTS,
+    plan::store::HOT_STATEMENTS,
+    recall::store::HOT_STATEMENTS,
+    settle::store::HOT_STATEMENTS,
+    worker::store::HOT_STATEMENTS,
+];
 
 /// What a delivering process has in memory. No message's outcome depends on it.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 //! expired one, so that nobody can find out which ids exist. The target is checked again at every
 //! opening, because a host may no longer be ours.
 
-mod store;
+pub(super) mod store;
 
 use std::sync::Arc;
 

@@ -5,8 +5,14 @@ use sqlx::FromRow;
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId};
 use crate::db::Db;
+use crate::db::hot_statement::HotStatement;
 use crate::message::{Addressee, MessageStatus};
 use crate::session;
+
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
+    HotStatement { name: "find_link", sql: FIND_LINK, indexes: &["message_links_pkey", "messages_pkey"] },
+    HotStatement { name: "find_audience", sql: FIND_AUDIENCE, indexes: &["message_recipients_pkey"] },
+];
 
 /// A link, with the state of its message.
 #[derive(Debug, Clone, FromRow)]
@@ -26,7 +32,7 @@ impl LinkRow {
     }
 }
 
-pub(super) const FIND_LINK: &str = "SELECT l.message_id, l.target, l.expires_at, l.opened_at, m.recall_at, m.status \
+const FIND_LINK: &str = "SELECT l.message_id, l.target, l.expires_at, l.opened_at, m.recall_at, m.status \
      FROM message_links l JOIN messages m ON m.id = l.message_id WHERE l.id = $1 AND l.corp_id = $2";
 
 pub(super) async fn find_link(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<LinkRow>> {
@@ -51,7 +57,7 @@ struct AudienceRow {
     at_most_two: i64,
 }
 
-pub(super) const FIND_AUDIENCE: &str = "SELECT \
+const FIND_AUDIENCE: &str = "SELECT \
        (SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND member IN ($2, $3)) AS theirs, \
        (SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND member = $4) AS everybodys, \
        (SELECT COUNT(*) FROM (SELECT 1 FROM message_recipients WHERE message_id = $1 LIMIT 2) AS two) AS at_most_two";

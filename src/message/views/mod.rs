@@ -3,7 +3,7 @@
 //! Everything is read from the rows when it is asked for. `sending` is in no table: it is an
 //! accepted message that has a recipient whose call was made or tried.
 
-mod store;
+pub(super) mod store;
 
 use std::collections::HashSet;
 

@@ -7,6 +7,7 @@ use super::{MAX_LISTED_MESSAGES, MessageFilter};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ClientId, CorpId, MessageId};
 use crate::db::Db;
+use crate::db::hot_statement::HotStatement;
 use crate::db::types::JsonColumn;
 use crate::message::reason::{HoldColumns, ReasonColumns};
 use crate::message::state::words::{
@@ -15,6 +16,12 @@ use crate::message::state::words::{
 };
 use crate::message::state::{RecipientStatus, RecipientTally};
 use crate::message::{MessageKind, MessageStatus, MessageTargets};
+
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[HotStatement {
+    name: "find_message",
+    sql: FIND_MESSAGE,
+    indexes: &["messages_pkey", "message_recipients_pkey"],
+}];
 
 /// A message, with what its recipients and the send window say.
 #[derive(Debug, Clone, FromRow)]
@@ -79,7 +86,7 @@ const TALLY_PAGE: &str = formatcp!(
 
 const NO_ATTEMPTS: i64 = 0;
 
-pub(super) const FIND_MESSAGE: &str =
+const FIND_MESSAGE: &str =
     formatcp!("WITH page AS (SELECT id FROM messages WHERE corp_id = $1 AND id = $3), {TALLY_PAGE}");
 
 pub(super) async fn find_message_row(

@@ -45,7 +45,7 @@ impl ReasonFixture {
 /// A row of `messages` from the API client `oa`. A test sets what it needs.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageFixture {
-    pub(crate) id: &'static str,
+    pub(crate) id: String,
     pub(crate) seq: i64,
     pub(crate) client: &'static str,
     pub(crate) targets: Value,
@@ -58,10 +58,10 @@ pub(crate) struct MessageFixture {
 
 impl MessageFixture {
     /// For `users` whose persons are not known.
-    pub(crate) fn to(id: &'static str, seq: i64, users: &[&str]) -> Self {
+    pub(crate) fn to(id: &str, seq: i64, users: &[&str]) -> Self {
         let users: Vec<_> = users.iter().map(|userid| json!([userid, null])).collect();
         Self {
-            id,
+            id: id.to_owned(),
             seq,
             client: "oa",
             targets: json!({"users": users, "units": [], "tags": [], "all": false}),
@@ -80,7 +80,7 @@ impl MessageFixture {
              recall_at, created_at, updated_at, finished_at) \
              VALUES ($1, $2, $3, $4, NULL, 'h', 'text', '{}', 'b', 0, $5, $6, $7, $13, $12, NULL, '', $9, $10, $8, $8, $11)",
         )
-        .bind(self.id)
+        .bind(&self.id)
         .bind(corp.as_str())
         .bind(self.seq)
         .bind(self.client)
@@ -139,19 +139,54 @@ impl<'a> RecipientFixture<'a> {
     }
 }
 
-/// Writes a call with so many attempts.
-pub(crate) async fn write_call(db: &Db, corp: &CorpId, id: &str, attempts: i64) {
+/// A row of `message_calls`, with its recall if it has one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallFixture<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) attempts: i64,
+    /// Whether an answer to it was lost.
+    pub(crate) uncertain: bool,
+    /// The status of its recall.
+    pub(crate) recall: Option<&'a str>,
+}
+
+impl<'a> CallFixture<'a> {
+    /// A call that waits after so many attempts.
+    pub(crate) const fn due(id: &'a str, attempts: i64) -> Self {
+        Self { id, attempts, uncertain: false, recall: None }
+    }
+
+    pub(crate) async fn write(self, db: &Db, corp: &CorpId) {
+        sqlx::query(
+            "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, attempts, next_at, \
+             holder, lease_until, uncertain_at, created_at) \
+             VALUES ($1, $2, 'b', '{}', 1, 120000, 'due', $3, $4, '', 0, $5, 0)",
+        )
+        .bind(self.id)
+        .bind(corp.as_str())
+        .bind(self.attempts)
+        .bind(FAR_FUTURE_MS)
+        .bind(self.uncertain.then_some(1_i64))
+        .execute(db.pool())
+        .await
+        .expect("a call");
+        if let Some(status) = self.recall {
+            write_recall(db, corp, self.id, status).await;
+        }
+    }
+}
+
+async fn write_recall(db: &Db, corp: &CorpId, call: &str, status: &str) {
     sqlx::query(
-        "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, attempts, next_at, \
-         holder, lease_until, created_at) VALUES ($1, $2, 'b', '{}', 1, 120000, 'due', $3, $4, '', 0, 0)",
+        "INSERT INTO message_recalls (call_id, corp_id, status, attempts, next_at, holder, lease_until) \
+         VALUES ($1, $2, $3, 1, 0, '', 0)",
     )
-    .bind(id)
+    .bind(call)
     .bind(corp.as_str())
-    .bind(attempts)
-    .bind(FAR_FUTURE_MS)
+    .bind(status)
     .execute(db.pool())
     .await
-    .expect("a call");
+    .expect("a recall");
 }
 
 /// Holds the send window since `since` until `until`, because WeCom refuses every message.
@@ -242,15 +277,7 @@ pub(crate) async fn write_sent_message(
     .execute(db.pool())
     .await
     .expect("a call");
-    sqlx::query(
-        "INSERT INTO message_recalls (call_id, corp_id, status, attempts, next_at, holder, lease_until) \
-         VALUES ($1, $2, 'done', 1, 0, '', 0)",
-    )
-    .bind(id)
-    .bind(corp.as_str())
-    .execute(db.pool())
-    .await
-    .expect("a recall");
+    write_recall(db, corp, id, "done").await;
     write_link(db, corp, id, id, "/", at).await;
 }
 

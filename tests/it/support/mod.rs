@@ -22,6 +22,7 @@ pub(crate) mod database;
 pub(crate) mod devtools;
 pub(crate) mod directory;
 pub(crate) mod echo;
+pub(crate) mod explain;
 pub(crate) mod feed;
 pub(crate) mod message_damage;
 pub(crate) mod messages;

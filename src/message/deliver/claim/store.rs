@@ -8,11 +8,20 @@ use sqlx::{AnyConnection, AnyPool, FromRow, Row as _};
 use super::{ClaimedCall, MAX_PLAUSIBLE_LEASE};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId};
+use crate::db::hot_statement::HotStatement;
 use crate::directory::row::published;
 use crate::message::deliver::rate_limits::{BUCKET_WIDTH, CALL_WINDOWS, bucket_start, day_start};
 use crate::message::state::words::{CALL_CALLING, CALL_DUE};
 
-pub(super) const HAS_DUE_CALLS: &str = formatcp!(
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
+    HotStatement { name: "has_due_calls", sql: HAS_DUE_CALLS, indexes: &["message_calls_due"] },
+    HotStatement { name: "count_leased_calls", sql: COUNT_LEASED_CALLS, indexes: &["message_calls_due"] },
+    HotStatement { name: "measure_usage", sql: MEASURE_USAGE, indexes: &["message_counts_pkey"] },
+    HotStatement { name: "find_due_calls", sql: FIND_DUE_CALLS, indexes: &["message_calls_due"] },
+    HotStatement { name: "lease_call", sql: LEASE_CALL, indexes: &["message_calls_pkey"] },
+];
+
+const HAS_DUE_CALLS: &str = formatcp!(
     "SELECT id FROM message_calls \
      WHERE corp_id = $1 AND status IN ('{CALL_DUE}', '{CALL_CALLING}') AND next_at <= $2 \
        AND (lease_until <= $2 OR lease_until > $3) LIMIT 1"
@@ -28,7 +37,7 @@ pub(super) async fn has_due_calls(pool: &AnyPool, corp: &CorpId, now: Timestamp)
     Ok(due.is_some())
 }
 
-pub(super) const COUNT_LEASED_CALLS: &str = formatcp!(
+const COUNT_LEASED_CALLS: &str = formatcp!(
     "SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('{CALL_DUE}', '{CALL_CALLING}') \
        AND lease_until > $2 AND lease_until <= $3"
 );
@@ -58,7 +67,7 @@ pub(super) struct CallUsage {
     pub(super) recipients_today: i64,
 }
 
-pub(super) const MEASURE_USAGE: &str = "SELECT COALESCE(CAST(SUM(CASE WHEN bucket >= $2 THEN calls ELSE 0 END) AS BIGINT), 0) AS calls_in_minute, \
+const MEASURE_USAGE: &str = "SELECT COALESCE(CAST(SUM(CASE WHEN bucket >= $2 THEN calls ELSE 0 END) AS BIGINT), 0) AS calls_in_minute, \
        COALESCE(CAST(SUM(CASE WHEN bucket >= $3 THEN calls ELSE 0 END) AS BIGINT), 0) AS calls_in_hour, \
        COALESCE(CAST(SUM(CASE WHEN bucket >= $4 THEN recipients ELSE 0 END) AS BIGINT), 0) AS recipients_today \
      FROM message_counts WHERE corp_id = $1 AND bucket >= $5";
@@ -93,7 +102,7 @@ struct DueCallRow {
     uncertain_at: Option<Timestamp>,
 }
 
-pub(super) const FIND_DUE_CALLS: &str = formatcp!(
+const FIND_DUE_CALLS: &str = formatcp!(
     "SELECT id, request, recipients, window_ms, attempts, uncertain_at FROM message_calls \
      WHERE corp_id = $1 AND status IN ('{CALL_DUE}', '{CALL_CALLING}') AND next_at <= $2 \
        AND (lease_until <= $2 OR lease_until > $4) \
@@ -127,7 +136,7 @@ pub(super) async fn find_due_calls(
     Ok(rows.into_iter().map(claimed).collect())
 }
 
-pub(super) const LEASE_CALL: &str = formatcp!(
+const LEASE_CALL: &str = formatcp!(
     "UPDATE message_calls SET status = '{CALL_CALLING}', holder = $2, lease_until = $3, attempts = $4, \
        uncertain_at = COALESCE(uncertain_at, $5) WHERE id = $1"
 );

@@ -11,6 +11,7 @@ use super::{ExpansionProgress, NewRecipient, UnexpandedMessage};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId, PersonId, UserId};
 use crate::db::bind_list::ListStatement;
+use crate::db::hot_statement::HotStatement;
 use crate::db::types::{FlagColumn, JsonColumn};
 use crate::directory::Membership;
 use crate::directory::row::{keep_readable, parse_memberships, published};
@@ -25,7 +26,13 @@ pub(super) struct PendingExpansion {
     pub(super) targets_chars: i64,
 }
 
-pub(super) const FIND_PENDING_EXPANSIONS: &str = "SELECT id, CAST(LENGTH(targets) AS BIGINT) AS targets_chars FROM messages \
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[HotStatement {
+    name: "find_pending_expansions",
+    sql: FIND_PENDING_EXPANSIONS,
+    indexes: &["messages_unexpanded"],
+}];
+
+const FIND_PENDING_EXPANSIONS: &str = "SELECT id, CAST(LENGTH(targets) AS BIGINT) AS targets_chars FROM messages \
      WHERE corp_id = $1 AND expanded_at IS NULL AND not_before <= $2 AND recall_at IS NULL \
      ORDER BY seq LIMIT $3";
 

@@ -6,10 +6,17 @@ use sqlx::{AnyConnection, AnyPool, FromRow};
 use super::{FinalOutcome, MAX_RETRY_PERIOD, StopReason};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId};
+use crate::db::hot_statement::HotStatement;
 use crate::db::types::FlagColumn;
 use crate::message::state::words::{CALL_DUE, RECIPIENT_CALLING, RECIPIENT_FAILED, RECIPIENT_PENDING};
 
-pub(super) const FIND_STOPPED_MESSAGES: &str = formatcp!(
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[HotStatement {
+    name: "find_stopped_messages",
+    sql: FIND_STOPPED_MESSAGES,
+    indexes: &["messages_open", "message_recipients_queue"],
+}];
+
+const FIND_STOPPED_MESSAGES: &str = formatcp!(
     "SELECT m.id FROM messages m WHERE m.corp_id = $1 AND m.finished_at IS NULL \
        AND (m.recall_at IS NOT NULL OR m.expires_at <= $2 OR (m.created_at <= $3 AND m.updated_at <= $3)) \
        AND (m.expanded_at IS NULL \

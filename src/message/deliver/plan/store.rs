@@ -10,6 +10,7 @@ use super::{Candidate, CurrentPerson, PlannedCall, PostponeReason, Postponed, ea
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
 use crate::db::bind_list::ListStatement;
+use crate::db::hot_statement::HotStatement;
 use crate::db::types::FlagColumn;
 use crate::directory::{EntrySource, PersonStatus};
 use crate::message::deliver::rate_limits::{EVERYBODY_WINDOWS, MEMBER_WINDOWS, RateWindow};
@@ -43,7 +44,39 @@ const HAS_TURN: &str = formatcp!(
            AND e.status = '{RECIPIENT_CALLING}') END = 0"
 );
 
-pub(super) const HAS_DUE_RECIPIENTS: &str = formatcp!(
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
+    HotStatement {
+        name: "has_due_recipients",
+        sql: HAS_DUE_RECIPIENTS,
+        indexes: &["message_recipients_queue", "message_recipients_turn"],
+    },
+    HotStatement { name: "count_waiting_calls", sql: COUNT_WAITING_CALLS, indexes: &["message_calls_due"] },
+    HotStatement {
+        name: "find_candidates",
+        sql: FIND_CANDIDATES,
+        indexes: &[
+            "message_recipients_queue",
+            "message_recipients_turn",
+            "message_recipients_counted",
+            "message_calls_body",
+            "messages_pkey",
+        ],
+    },
+    HotStatement {
+        name: "find_candidates_to_everybody",
+        sql: FIND_CANDIDATES_TO_EVERYBODY,
+        indexes: &["message_recipients_turn", "message_recipients_counted", "message_calls_body"],
+    },
+    HotStatement { name: "find_last_call", sql: FIND_LAST_CALL, indexes: &["message_calls_body"] },
+    HotStatement {
+        name: "find_bodies_to_everybody",
+        sql: FIND_BODIES_TO_EVERYBODY,
+        indexes: &["message_recipients_turn"],
+    },
+    HotStatement { name: "postpone_related", sql: POSTPONE_RELATED, indexes: &["message_recipients_turn"] },
+];
+
+const HAS_DUE_RECIPIENTS: &str = formatcp!(
     "SELECT r.seq FROM message_recipients r \
      WHERE r.corp_id = $1 AND r.status = '{RECIPIENT_PENDING}' AND r.due_at <= $2 AND {HAS_TURN} LIMIT 1"
 );
@@ -55,7 +88,7 @@ pub(super) async fn has_due_recipients(pool: &AnyPool, corp: &CorpId, now: Times
     Ok(due.is_some())
 }
 
-pub(super) const COUNT_WAITING_CALLS: &str = formatcp!(
+const COUNT_WAITING_CALLS: &str = formatcp!(
     "SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('{CALL_DUE}', '{CALL_CALLING}')"
 );
 
@@ -90,12 +123,12 @@ const SELECT_CANDIDATES: &str = formatcp!(
     ALL = Addressee::ALL
 );
 
-pub(super) const FIND_CANDIDATES: &str = formatcp!(
+const FIND_CANDIDATES: &str = formatcp!(
     "{SELECT_CANDIDATES}r.member <> '{ALL}' AND {HAS_TURN} ORDER BY r.seq LIMIT $9",
     ALL = Addressee::ALL
 );
 
-pub(super) const FIND_CANDIDATES_TO_EVERYBODY: &str = formatcp!(
+const FIND_CANDIDATES_TO_EVERYBODY: &str = formatcp!(
     "{SELECT_CANDIDATES}r.member = '{ALL}' AND r.status IN ('{RECIPIENT_PENDING}', '{RECIPIENT_CALLING}') \
        AND {HAS_TURN} ORDER BY r.seq LIMIT $9",
     ALL = Addressee::ALL
@@ -213,7 +246,7 @@ pub(super) async fn find_candidates_to_everybody(
     Ok(found)
 }
 
-pub(super) const FIND_BODIES_TO_EVERYBODY: &str = formatcp!(
+const FIND_BODIES_TO_EVERYBODY: &str = formatcp!(
     // Both conditions are needed: the first one selects the partial index.
     "SELECT body FROM message_recipients WHERE corp_id = $1 AND member = '{ALL}' \
        AND status IN ('{RECIPIENT_PENDING}', '{RECIPIENT_CALLING}') AND status = '{RECIPIENT_CALLING}'",
@@ -383,13 +416,15 @@ pub(super) async fn postpone(tx: &mut AnyConnection, later: &[Postponed]) -> sql
 }
 
 /// Postpones rows of the same member together. $1: corporation, $2: member, $3: until when, $4: at
-/// most how many, $5: 1 if only those with the body $6, which then step aside.
-pub(super) const POSTPONE_RELATED: &str = formatcp!(
+/// most how many, $5: 1 if only those with the body $6, which then step aside. The CASE keeps an
+/// engine from reading the queue of all members.
+const POSTPONE_RELATED: &str = formatcp!(
     "UPDATE message_recipients SET due_at = $3, aside = CASE WHEN $5 = 1 THEN 1 ELSE aside END \
      WHERE (message_id, member) IN (\
        SELECT e.message_id, e.member FROM message_recipients e \
        WHERE e.corp_id = $1 AND e.member = $2 AND e.status IN ('{RECIPIENT_PENDING}', '{RECIPIENT_CALLING}') \
-         AND e.status = '{RECIPIENT_PENDING}' AND e.due_at < $3 AND ($5 = 0 OR e.body = $6) LIMIT $4)"
+         AND CASE WHEN e.status = '{RECIPIENT_PENDING}' THEN 1 ELSE 0 END = 1 \
+         AND e.due_at < $3 AND ($5 = 0 OR e.body = $6) LIMIT $4)"
 );
 
 /// Postpones the related rows of the same member too: all of them for a limit, those with an equal

@@ -1,7 +1,7 @@
 //! Recalls: a call is taken back when all its messages are recalled ([design:
 //! recall](crate::design#recall)).
 
-pub(in crate::message) mod store;
+pub(crate) mod store;
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, AnyPool, FromRow};
 use super::ClaimedRecall;
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId};
+use crate::db::hot_statement::HotStatement;
 use crate::message::deliver::claim::MAX_PLAUSIBLE_LEASE;
 use crate::message::reason::DeliveryReason;
 use crate::message::state::RecallStatus;
@@ -36,7 +37,16 @@ pub(in crate::message) async fn insert_recall(
     Ok(())
 }
 
-pub(super) const HAS_DUE_RECALLS: &str = formatcp!(
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
+    HotStatement { name: "has_due_recalls", sql: HAS_DUE_RECALLS, indexes: &["message_recalls_due"] },
+    HotStatement {
+        name: "find_due_recalls",
+        sql: FIND_DUE_RECALLS,
+        indexes: &["message_recalls_due", "message_calls_pkey"],
+    },
+];
+
+const HAS_DUE_RECALLS: &str = formatcp!(
     "SELECT call_id FROM message_recalls \
      WHERE corp_id = $1 AND status IN ('{RECALL_DUE}', '{RECALL_CALLING}') AND next_at <= $2 \
        AND (lease_until <= $2 OR lease_until > $3) LIMIT 1"
@@ -61,7 +71,7 @@ struct DueRecallRow {
     uncertain_at: Option<Timestamp>,
 }
 
-pub(super) const FIND_DUE_RECALLS: &str = formatcp!(
+const FIND_DUE_RECALLS: &str = formatcp!(
     "SELECT u.call_id, COALESCE(c.msgid, '') AS msgid, u.attempts, \
        COALESCE(c.finished_at, c.created_at) AS sent_at, c.uncertain_at \
      FROM message_recalls u JOIN message_calls c ON c.id = u.call_id \
@@ -173,7 +183,10 @@ pub(super) async fn count_sent_recipients(tx: &mut AnyConnection, call: &CallId)
 
 /// Marks the messages of a call as recalled, unless another of their calls is still out there or
 /// may be.
-pub(super) async fn finish_recalled_messages(
+///
+/// # Errors
+/// If the database fails.
+pub async fn finish_recalled_messages(
     tx: &mut AnyConnection,
     call: &CallId,
     now: Timestamp,

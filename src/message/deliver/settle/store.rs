@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, FromRow};
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
+use crate::db::hot_statement::HotStatement;
 use crate::db::types::FlagColumn;
 use crate::message::deliver::claim::ClaimedCall;
 use crate::message::deliver::rate_limits;
@@ -15,6 +16,19 @@ use crate::message::state::words::{
 };
 use crate::message::state::{CallStatus, FailureReason, RecipientStatus};
 use crate::message::store as shared;
+
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
+    HotStatement {
+        name: "mark_sent",
+        sql: MARK_SENT,
+        indexes: &["message_calls_pkey", "message_recipients_call"],
+    },
+    HotStatement {
+        name: "mark_recipients_sent",
+        sql: MARK_RECIPIENTS_SENT,
+        indexes: &["message_recipients_call"],
+    },
+];
 
 /// The state of a call before WeCom's yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +53,7 @@ pub(super) struct MarkedCall {
 /// It does not matter which attempt WeCom took or who holds the call by now: the bytes are the
 /// same. If the answer to another attempt was lost, `uncertain_at` stays, because the msgid need
 /// not be that of the message that arrived.
-pub(super) const MARK_SENT: &str = formatcp!(
+const MARK_SENT: &str = formatcp!(
     "UPDATE message_calls SET status = '{CALL_SENT}', request = '', reason_code = NULL, reason_detail = NULL, \
        holder = '', lease_until = 0, uncertain_at = CASE WHEN attempts = $2 THEN $3 ELSE uncertain_at END, \
        msgid = $4, response_code = $5, finished_at = $6 \
@@ -206,7 +220,7 @@ pub(super) async fn refuse_recipients(
     Ok(u64::try_from(refused.len()).unwrap_or(u64::MAX))
 }
 
-pub(super) const MARK_RECIPIENTS_SENT: &str = formatcp!(
+const MARK_RECIPIENTS_SENT: &str = formatcp!(
     "UPDATE message_recipients SET status = '{RECIPIENT_SENT}', reason_code = NULL, reason_detail = NULL, \
        counted_at = $2 \
      WHERE call_id = $1 AND status IN ('{RECIPIENT_CALLING}', '{RECIPIENT_UNKNOWN}')"

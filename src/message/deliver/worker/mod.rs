@@ -8,7 +8,7 @@
 //! Nothing is remembered from one step to the next but when the database failed and when expired
 //! messages were looked for. What is due is found by the rows.
 
-mod store;
+pub(super) mod store;
 
 use std::pin::pin;
 use std::sync::Arc;
