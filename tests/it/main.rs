@@ -66,6 +66,8 @@ mod message_links;
 #[cfg(test)]
 mod message_show;
 #[cfg(test)]
+mod message_status;
+#[cfg(test)]
 mod messages_api;
 #[cfg(test)]
 mod odd_userids;
