@@ -47,6 +47,21 @@ async fn what_was_taken_back_after_a_lost_answer_may_still_be_on_phones_and_is_n
     assert_eq!(replica.outcome(&sure).await, ("recalled".to_owned(), String::new()));
 }
 
+#[tokio::test]
+async fn a_recall_that_is_made_again_leaves_the_attempts_of_its_send_as_they_were() {
+    let replica = MessageReplica::new().await;
+    let id = replica.put(&unique("一")).await;
+    replica.deliver().await;
+    replica.site.wecom.fail_next("message/recall", refusal(-1));
+    replica.messages.recall(std::slice::from_ref(&id), Requester::default()).await.unwrap();
+    replica.deliver().await;
+    assert_eq!(replica.status(&id).await, "sent");
+    replica.deliver_after(MINUTE).await;
+    assert_eq!(replica.site.wecom.calls("message/recall"), 2);
+    let shown = replica.messages.find(&id).await.unwrap().unwrap();
+    assert_eq!((shown.status.as_str(), shown.attempts), ("recalled", 1));
+}
+
 /// Delivers a call whose yes comes after 2.5 s. Meanwhile 31 s pass, and `meanwhile` runs.
 async fn deliver_with_late_yes(replica: &MessageReplica, meanwhile: impl AsyncFnOnce(Messages)) {
     replica
