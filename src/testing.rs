@@ -178,7 +178,12 @@ pub mod observe {
 pub mod session {
     pub use crate::session::{Amr, SessionEndReason};
     pub mod store {
-        pub use crate::session::store::{NewSession, SessionsToEnd, end_sessions, insert};
+        pub use crate::session::store::{NewSession, SessionsToEnd, end_sessions, hot_statements, insert};
+    }
+}
+pub mod sso {
+    pub mod store {
+        pub use crate::sso::store::hot_statements;
     }
 }
 pub mod supervisor {

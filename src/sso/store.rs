@@ -6,6 +6,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, Sid};
 use crate::db::Db;
 use crate::db::feed::FeedTransaction;
+use crate::db::hot_statement::HotStatement;
 
 /// The primary key decides: of several callbacks exactly one inserts the row.
 const CLAIM_ATTEMPT: &str = "INSERT INTO attempts (id, corp_id, code_hash, claimed_at) VALUES ($1, $2, $3, $4) \
@@ -94,4 +95,13 @@ pub(crate) async fn delete_old_attempts(db: &Db, before: Timestamp) -> sqlx::Res
     let deleted = delete.execute(&mut *tx).await?.rows_affected();
     tx.commit().await?;
     Ok(deleted)
+}
+
+/// Returns the statements on the path of a callback.
+pub fn hot_statements() -> Vec<HotStatement> {
+    vec![
+        HotStatement { name: "find_attempt", sql: FIND_ATTEMPT, indexes: &["attempts_pkey"] },
+        HotStatement { name: "finish_attempt", sql: FINISH_ATTEMPT, indexes: &["attempts_pkey"] },
+        HotStatement { name: "refuse_attempt", sql: REFUSE_ATTEMPT, indexes: &["attempts_pkey"] },
+    ]
 }

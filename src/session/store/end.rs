@@ -25,13 +25,13 @@ pub enum SessionsToEnd<'a> {
 const END_ALL: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
      WHERE corp_id = $1 AND ended_at IS NULL AND expires_at > $2";
 
-const END_ONE: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
+pub(super) const END_ONE: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
      WHERE corp_id = $1 AND sid = $4 AND ended_at IS NULL AND expires_at > $2 RETURNING sid";
 
-const END_FAMILY: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
+pub(super) const END_FAMILY: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
      WHERE corp_id = $1 AND family = $4 AND ended_at IS NULL AND expires_at > $2 RETURNING sid";
 
-const END_PERSON: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
+pub(super) const END_PERSON: &str = "UPDATE sessions SET ended_at = $2, end_reason = $3 \
      WHERE corp_id = $1 AND person_id = $4 AND ended_at IS NULL AND expires_at > $2 RETURNING sid";
 
 /// Ends sessions and announces it. Returns how many were alive.
@@ -79,7 +79,7 @@ const MAX_SINGLE_ANNOUNCEMENTS: usize = 500;
 
 /// The one place where a session's reason follows from a row of the directory; an unknown status
 /// counts as left.
-const END_INACTIVE: &str = formatcp!(
+pub(super) const END_INACTIVE: &str = formatcp!(
     "UPDATE sessions SET ended_at = $2, end_reason = \
        (SELECT CASE MIN(v.status) WHEN '{DISABLED}' THEN '{DISABLED_REASON}' \
                                   WHEN '{INACTIVE}' THEN '{INACTIVE_REASON}' ELSE '{LEFT_REASON}' END \

@@ -3,6 +3,7 @@
 //! [`end`] ends them; [`tickets`] has what carries a sign-in to another host.
 
 mod end;
+mod hot;
 mod tickets;
 
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use crate::directory::{self, PersonStatus};
 
 pub(crate) use end::end_inactive;
 pub use end::{SessionsToEnd, end_sessions};
+pub use hot::hot_statements;
 pub(crate) use tickets::{NewTicket, Ticket, delete_old_tickets, find_ticket, insert_ticket, redeem_ticket};
 
 /// A session to be written.

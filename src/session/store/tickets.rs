@@ -62,7 +62,7 @@ pub(crate) async fn insert_ticket(db: &Db, corp: &CorpId, new: &NewTicket) -> sq
     tx.commit().await
 }
 
-const FIND_TICKET: &str = "SELECT sid, target, started_at, cookie_hash FROM tickets \
+pub(super) const FIND_TICKET: &str = "SELECT sid, target, started_at, cookie_hash FROM tickets \
      WHERE corp_id = $1 AND hash = $2 AND host = $3";
 
 /// Finds a ticket for `host`, redeemed or not.
