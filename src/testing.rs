@@ -16,7 +16,7 @@ pub mod app {
     }
 }
 pub mod audit {
-    pub use crate::audit::{AuditEntry, AuditEvent, AuditRow};
+    pub use crate::audit::{Actor, AuditDecision, AuditEntry, AuditEvent, AuditRow};
     pub mod store {
         pub use crate::audit::store::{insert_entries, list_rows};
     }
@@ -142,7 +142,8 @@ pub mod manual {
 }
 pub mod message {
     pub use crate::message::{
-        DeliveryCounts, MessageKind, MessageStatus, MessageTargets, Messages, Step, Worker, hot_statements,
+        DeliveryCounts, MessageKind, MessageStatus, MessageTargets, Messages, Worker, WorkerStep,
+        hot_statements,
     };
     pub mod accept {
         pub use crate::message::accept::Sender;

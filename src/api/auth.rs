@@ -17,6 +17,7 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::ApiState;
+use crate::audit::{Actor, AuditEntry, AuditEvent};
 use crate::base::id::ClientId;
 use crate::base::secret::{constant_time_eq, sha256};
 use crate::config::Scope;
@@ -36,6 +37,15 @@ pub(super) struct AuthenticatedClient {
 }
 
 impl AuthenticatedClient {
+    /// Says in the audit trail what this client did.
+    pub(super) fn audit_entry(&self, event: AuditEvent, deed: String) -> AuditEntry {
+        AuditEntry {
+            address: self.address,
+            request_id: self.request_id.as_str().to_owned(),
+            ..AuditEntry::of_deed(Actor::Client(self.id.clone()), event, deed)
+        }
+    }
+
     /// Returns an error response if the client lacks `scope`.
     pub(super) fn require_scope(&self, scope: Scope) -> Result<(), Response> {
         if self.scopes.contains(&scope) {

@@ -15,9 +15,10 @@ use super::schema::{EntrySourceSchema, PersonStatusSchema};
 use crate::audit;
 use crate::base::id::{ConflictId, PersonId};
 use crate::config::Scope;
-use crate::directory::conflicts::{ConflictDetails, ConflictOutcome, ResolveError, store};
+use crate::directory::conflicts::{ConflictDetails, ResolveError, store};
 use crate::http::problem::Problem;
 use crate::http::words::Code;
+use crate::{session, sync};
 
 /// Whether two persons are one, which only a human can decide.
 #[derive(ToSchema)]
@@ -44,7 +45,7 @@ struct ConflictSchema {
 /// came back after its holder had left.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes sync::plan::ConflictKind in the document")]
+#[expect(dead_code, reason = "it describes directory::conflicts::ConflictKind in the document")]
 pub(super) enum ConflictKindSchema {
     Ambiguous,
     Renamed,
@@ -88,7 +89,7 @@ struct ResolvedConflictSchema {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes directory::conflicts::ConflictOutcome in the document")]
+#[expect(dead_code, reason = "it describes directory::conflicts::ConflictState in the document")]
 enum ConflictStateSchema {
     Merged,
     Separate,
@@ -140,15 +141,27 @@ pub(super) async fn resolve_conflict(
     let question = store::hold_conflict(&mut change, &id, Some(&person))
         .await
         .map_err(|e| resolve_problem(&client, &e))?;
+    let corp = change.corp().clone();
+    let busy = question.merges()
+        && sync::queue::store::is_writing(change.tx(), &corp, api.0.clock.now())
+            .await
+            .map_err(|e| directory_unavailable(&client, &e))?;
+    if busy {
+        return Err(resolve_problem(&client, &ResolveError::Busy));
+    }
     for person in question.persons_to_sign_out() {
         sign_out(&mut change, &client, person).await?;
     }
-    let closed =
-        store::close_conflict(&mut change, &question).await.map_err(|e| resolve_problem(&client, &e))?;
+    let keeps_identity = session::store::has_sessions(change.tx(), &question.flagged().id)
+        .await
+        .map_err(|e| directory_unavailable(&client, &e))?;
+    let closed = store::close_conflict(&mut change, &question, keeps_identity)
+        .await
+        .map_err(|e| resolve_problem(&client, &e))?;
     let deed = question.audit_detail();
     commit_change(&api, &client, change, audit::AuditEvent::Conflict, Some(question.flagged()), &deed)
         .await?;
-    let (state, person_id) = (ConflictOutcome::as_str(closed), question.resulting_person().clone());
+    let (state, person_id) = (closed.as_str(), question.resulting_person().clone());
     Ok(Json(ResolvedConflictSchema { id, state, person_id }).into_response())
 }
 

@@ -93,16 +93,8 @@ pub(super) async fn commit_change(
     person: Option<&Person>,
     deed: &str,
 ) -> Result<(), Response> {
-    let entry = audit::AuditEntry {
-        event,
-        person: person.map(|p| p.id.clone()),
-        userid: person.map_or_else(String::new, |p| p.userid.as_str().to_owned()),
-        address: client.address,
-        host: String::new(),
-        decision: "done",
-        detail: format!("{deed}, by API client {}", client.id),
-        request_id: client.request_id.as_str().to_owned(),
-    };
+    let whom = person.map(|person| (person.id.clone(), person.userid.clone()));
+    let entry = client.audit_entry(event, deed.to_owned()).about(whom);
     let (corp, now) = (change.corp().clone(), change.now());
     let written = audit::store::insert_entry(change.tx(), &corp, &entry, now).await;
     written.map_err(|e| directory_unavailable(client, &e))?;
@@ -330,7 +322,12 @@ pub(super) async fn delete_person(
     let held = hold_person(&mut change, &client, &headers, id, None).await?;
     sign_out(&mut change, &client, &held.person.id).await?;
     let context = store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
-    store::delete_person(&mut change, &context, &held).await.map_err(|e| edit_problem(&client, &e))?;
+    let keeps_identity = session::store::has_sessions(change.tx(), &held.person.id)
+        .await
+        .map_err(|e| directory_unavailable(&client, &e))?;
+    store::delete_person(&mut change, &context, &held, keeps_identity)
+        .await
+        .map_err(|e| edit_problem(&client, &e))?;
     let deed = "removed the person";
     commit_change(&api, &client, change, audit::AuditEvent::Directory, Some(&held.person), deed).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::auth::AuthenticatedClient;
 use super::query::{self, QueryParams};
 use super::{ApiState, openapi};
+use crate::audit::Actor;
 use crate::base::id::MessageId;
 use crate::config::Scope;
 use crate::http::problem::Problem;
@@ -291,7 +292,7 @@ pub(super) async fn recall_message(
     let EmptyBody {} = query::parse_body(&text, &client)?;
     let message = find_own_message(&api, &client, id).await?.id;
     let by = Requester {
-        who: format!("API client {}", client.id),
+        actor: Actor::Client(client.id.clone()),
         address: client.address,
         request_id: client.request_id.as_str().to_owned(),
     };

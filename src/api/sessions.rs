@@ -174,17 +174,7 @@ async fn end_and_audit(
     let corp = api.0.sessions.settings().corp.clone();
     let mut change = FeedTransaction::begin(&api.0.db, &corp, now).await?;
     let ended = store::end_sessions(&mut change, which, SessionEndReason::Revoked).await?;
-    let (person, userid) = whom.map_or((None, String::new()), |(p, u)| (Some(p), u.as_str().to_owned()));
-    let entry = audit::AuditEntry {
-        event: audit::AuditEvent::Revoke,
-        person,
-        userid,
-        address: client.address,
-        host: String::new(),
-        decision: "done",
-        detail: format!("{ended} sessions, by API client {}", client.id),
-        request_id: client.request_id.as_str().to_owned(),
-    };
+    let entry = client.audit_entry(audit::AuditEvent::Revoke, format!("{ended} sessions")).about(whom);
     audit::store::insert_entry(change.tx(), &corp, &entry, now).await?;
     change.commit().await?;
     Ok(ended)

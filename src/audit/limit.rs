@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{AuditEntry, AuditEvent};
+use super::{Actor, AuditDecision, AuditEntry, AuditEvent};
 use crate::base::clock::Timestamp;
 
 const REFUSAL_WINDOW: Duration = Duration::from_secs(60);
@@ -179,11 +179,12 @@ fn count_row_refusals(row: WrittenRefusal) -> AuditEntry {
 fn count_surplus_refusals(event: AuditEvent, surplus: RefusalSurplus) -> AuditEntry {
     AuditEntry {
         event,
+        actor: Actor::System,
         person: None,
         userid: String::new(),
         address: None,
         host: String::new(),
-        decision: "refused",
+        decision: AuditDecision::Refused,
         detail: format!("too many within a minute: {} more were not written", surplus.left_out),
         request_id: String::new(),
     }
@@ -206,11 +207,12 @@ mod tests {
     fn stranger_entry(n: u32) -> AuditEntry {
         AuditEntry {
             event: AuditEvent::SignIn,
+            actor: Actor::System,
             person: None,
             userid: String::new(),
             address: Some(Ipv4Addr::from(0x0a00_0000 + n).into()),
             host: "oa.example.com".to_owned(),
-            decision: "refused",
+            decision: AuditDecision::Refused,
             detail: "signin.wecom_down".to_owned(),
             request_id: format!("r{n}"),
         }

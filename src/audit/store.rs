@@ -1,6 +1,6 @@
 //! SQL of the audit trail.
 
-use sqlx::{AnyConnection, Row as _};
+use sqlx::AnyConnection;
 
 use super::{AuditEntry, AuditRow};
 use crate::base::clock::Timestamp;
@@ -22,15 +22,15 @@ pub(crate) async fn insert_entry(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(uuid_v7(now))
-    .bind(corp.as_str())
-    .bind(now.millis())
-    .bind(entry.event.as_str())
+    .bind(corp)
+    .bind(now)
+    .bind(entry.event)
     .bind(entry.person.as_ref().map_or("", |p| p.as_str()))
     .bind(&entry.userid)
     .bind(entry.address.map(|a| a.to_string()).unwrap_or_default())
     .bind(&entry.host)
     .bind(entry.decision)
-    .bind(&entry.detail)
+    .bind(entry.actor.sign(&entry.detail))
     .bind(&entry.request_id)
     .execute(tx)
     .await?;
@@ -54,7 +54,7 @@ pub async fn insert_entries(
     tx.commit().await
 }
 
-/// Returns at most `limit` rows with their ids, oldest first: since `since`, after the row `after`,
+/// Returns at most `limit` rows, oldest first: since `since`, after the row `after`,
 /// of one userid or of all.
 ///
 /// # Errors
@@ -66,34 +66,19 @@ pub async fn list_rows(
     since: Timestamp,
     after: &str,
     limit: i64,
-) -> sqlx::Result<Vec<(String, AuditRow)>> {
-    sqlx::query(
+) -> sqlx::Result<Vec<AuditRow>> {
+    sqlx::query_as(
         "SELECT id, at, event, userid, address, host, decision, detail, request_id FROM audit \
          WHERE corp_id = $1 AND at >= $2 AND id > $3 AND ($4 = '' OR lower(userid) = lower($4)) \
          ORDER BY id LIMIT $5",
     )
-    .bind(corp.as_str())
-    .bind(since.millis())
+    .bind(corp)
+    .bind(since)
     .bind(after)
     .bind(userid.unwrap_or(""))
     .bind(limit)
     .fetch_all(db.pool())
-    .await?
-    .into_iter()
-    .map(|row| {
-        let read = AuditRow {
-            at: Timestamp::from_millis(row.try_get(1)?),
-            event: row.try_get(2)?,
-            userid: row.try_get(3)?,
-            address: row.try_get(4)?,
-            host: row.try_get(5)?,
-            decision: row.try_get(6)?,
-            detail: row.try_get(7)?,
-            request_id: row.try_get(8)?,
-        };
-        Ok((row.try_get(0)?, read))
-    })
-    .collect()
+    .await
 }
 
 /// Returns the instant of the newest row. A clock far behind it is wrong.
@@ -101,8 +86,7 @@ pub async fn list_rows(
 /// # Errors
 /// If the database fails.
 pub(crate) async fn read_newest_instant(db: &Db) -> sqlx::Result<Option<Timestamp>> {
-    let at: Option<i64> = sqlx::query("SELECT MAX(at) FROM audit").fetch_one(db.pool()).await?.try_get(0)?;
-    Ok(at.map(Timestamp::from_millis))
+    sqlx::query_scalar("SELECT MAX(at) FROM audit").fetch_one(db.pool()).await
 }
 
 /// Deletes up to `limit` rows older than `before`, and returns how many.
@@ -114,7 +98,7 @@ pub(crate) async fn delete_rows_before(db: &Db, before: Timestamp, limit: i64) -
     let done = sqlx::query(
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
     )
-    .bind(before.millis())
+    .bind(before)
     .bind(limit)
     .execute(&mut *tx)
     .await?;

@@ -46,9 +46,9 @@ pub(crate) async fn print_audit_trail(
     loop {
         let user = query.user.as_deref();
         let rows = store::list_rows(&db, &config.wecom.corp_id, user, since, &after, PAGE_ROWS).await?;
-        let Some((last, _)) = rows.last() else { break };
-        after.clone_from(last);
-        for (_, row) in &rows {
+        let Some(last) = rows.last() else { break };
+        after.clone_from(&last.id);
+        for row in &rows {
             if query.json {
                 writeln!(out, "{}", table::to_json_line(row)?)?;
             } else {

@@ -4,19 +4,20 @@ use std::io::Write;
 
 use anyhow::Context as _;
 
-use super::{database, sessions, table};
-use crate::audit;
+use super::{database, table};
+use crate::audit::{self, Actor, AuditEntry, AuditEvent};
 use crate::base::clock::Clock;
 use crate::base::id::{ConflictId, CorpId, PersonId};
 use crate::config::Config;
 use crate::db::Db;
 use crate::directory::changes::DirectoryTransaction;
 use crate::directory::conflicts::{
-    Conflict, ConflictDetails, ConflictOutcome, ConflictPerson, ResolveError, store,
+    Conflict, ConflictDetails, ConflictPerson, ConflictState, ResolveError, store,
 };
 use crate::session;
 use crate::session::SessionEndReason;
 use crate::session::store::SessionsToEnd;
+use crate::sync;
 
 /// Conflicts of one query.
 const PAGE_ROWS: i64 = 500;
@@ -70,7 +71,7 @@ fn conflict_cells(
     [
         conflict.id.as_str().to_owned(),
         table::format_local_time(conflict.created_at, config.time_zone),
-        conflict.kind.clone(),
+        conflict.kind.as_str().to_owned(),
         who.to_owned(),
         of(|p| p.userid.as_str().to_owned()),
         of(|p| p.name.clone()),
@@ -96,8 +97,8 @@ pub async fn resolve_conflict(
     let closed = close_conflict(&db, &config.wecom.corp_id, clock, &id, person.as_ref()).await;
     db.close().await;
     match closed.context("nothing was changed")? {
-        ConflictOutcome::Merged => writeln!(out, "they are one person now; both are signed out")?,
-        ConflictOutcome::Separate | ConflictOutcome::Gone => {
+        ConflictState::Merged => writeln!(out, "they are one person now; both are signed out")?,
+        _ => {
             writeln!(out, "they are two persons; nobody asks again")?;
         }
     }
@@ -111,18 +112,21 @@ async fn close_conflict(
     clock: &Clock,
     id: &ConflictId,
     person: Option<&PersonId>,
-) -> Result<ConflictOutcome, ResolveError> {
+) -> Result<ConflictState, ResolveError> {
     let now = clock.now();
     let mut change = DirectoryTransaction::begin(db, corp, now).await?;
     let question = store::hold_conflict(&mut change, id, person).await?;
+    if question.merges() && sync::queue::store::is_writing(change.tx(), corp, now).await? {
+        return Err(ResolveError::Busy);
+    }
     for person in question.persons_to_sign_out() {
         let (which, reason) = (SessionsToEnd::Person(person), SessionEndReason::Directory);
         session::store::end_sessions(&mut change, &which, reason).await?;
     }
-    let closed = store::close_conflict(&mut change, &question).await?;
+    let keeps_identity = session::store::has_sessions(change.tx(), &question.flagged().id).await?;
+    let closed = store::close_conflict(&mut change, &question, keeps_identity).await?;
     let whom = Some((question.flagged().id.clone(), question.flagged().userid.clone()));
-    let detail = format!("{}, by command line", question.audit_detail());
-    let entry = sessions::command_line_entry(audit::AuditEvent::Conflict, whom, detail);
+    let entry = AuditEntry::of_deed(Actor::Cli, AuditEvent::Conflict, question.audit_detail()).about(whom);
     audit::store::insert_entry(change.tx(), corp, &entry, now).await?;
     change.commit().await?;
     Ok(closed)

@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{database, sessions, table};
-use crate::audit;
+use super::{database, table};
+use crate::audit::{self, Actor, AuditEntry, AuditEvent};
 use crate::base::clock::Clock;
 use crate::base::id::{CorpId, PersonId, UserId};
 use crate::base::secret::random_token;
@@ -251,7 +251,7 @@ async fn audit_import(
 ) -> sqlx::Result<()> {
     let (corp, now) = (change.corp().clone(), change.now());
     let entry =
-        sessions::command_line_entry(audit::AuditEvent::Directory, whom, format!("{deed}, by import"));
+        AuditEntry::of_deed(Actor::Cli, AuditEvent::Directory, format!("{deed}, by import")).about(whom);
     audit::store::insert_entry(change.tx(), &corp, &entry, now).await
 }
 

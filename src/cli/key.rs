@@ -4,8 +4,8 @@ use std::io::Write;
 
 use anyhow::{Context as _, bail};
 
-use super::{database, sessions, table};
-use crate::audit;
+use super::{database, table};
+use crate::audit::{Actor, AuditEntry, AuditEvent};
 use crate::base::clock::Clock;
 use crate::base::seal::{SealPurpose, Sealer};
 use crate::config::{Config, load_root_secret};
@@ -40,8 +40,7 @@ pub(crate) async fn rotate_key(
     }
     let zone = config.time_zone;
     let keys = SigningKeys::open(db.clone(), config.wecom.corp_id.clone(), &root, clock).await?;
-    let entry =
-        sessions::command_line_entry(audit::AuditEvent::KeyRotate, None, "by command line".to_owned());
+    let entry = AuditEntry::of_deed(Actor::Cli, AuditEvent::KeyRotate, String::new());
     let rotated = keys.rotate(&entry).await.context("no key was made");
     db.close().await;
     let (kid, signs_from) = rotated?;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::{database, table};
+use crate::audit::Actor;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{ClientId, MessageId};
 use crate::config::Config;
@@ -329,7 +330,7 @@ fn print_resumed(resumed: &ResumeReport, zone: chrono_tz::Tz, out: &mut dyn Writ
 }
 
 fn command_line_actor() -> Requester {
-    Requester { who: "by command line".to_owned(), ..Requester::default() }
+    Requester { actor: Actor::Cli, ..Requester::default() }
 }
 
 /// Opens the messages of this installation. It makes no call to WeCom.

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use anyhow::Context as _;
 
-use super::{database, sessions, table};
-use crate::audit;
+use super::{database, table};
+use crate::audit::{self, Actor, AuditEntry, AuditEvent};
 use crate::base::clock::Clock;
 use crate::base::id::UserId;
 use crate::config::Config;
@@ -117,9 +117,9 @@ async fn bind_userids(
     let mut change = FeedTransaction::begin(db, corp, now).await?;
     for one in these {
         store::accept_holder(&mut change, &one.userid, &one.holder).await?;
-        let detail = format!("the userid in rules meant {}, by command line", one.bound);
+        let deed = format!("the userid in rules meant {}", one.bound);
         let whom = Some((one.holder.clone(), one.userid.clone()));
-        let entry = sessions::command_line_entry(audit::AuditEvent::Rules, whom, detail);
+        let entry = AuditEntry::of_deed(Actor::Cli, AuditEvent::Rules, deed).about(whom);
         audit::store::insert_entry(change.tx(), corp, &entry, now).await?;
     }
     change.commit().await

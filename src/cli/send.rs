@@ -10,8 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Expiry, SendArgs, SendTarget};
 use super::outcome::UsageError;
-use super::{database, messages, sessions, table};
-use crate::audit;
+use super::{database, messages, table};
+use crate::audit::{self, Actor, AuditEntry, AuditEvent};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::MessageId;
 use crate::config::Config;
@@ -71,8 +71,8 @@ async fn accept_and_follow(
     print_next_steps(&accepted, args.wait);
     // A repeated call accepted nothing, so there is nothing to audit.
     if !accepted.repeated {
-        let detail = format!("message {} sent, by command line", accepted.id);
-        let entry = sessions::command_line_entry(audit::AuditEvent::Message, None, detail);
+        let detail = format!("message {} sent", accepted.id);
+        let entry = AuditEntry::of_deed(Actor::Cli, AuditEvent::Message, detail);
         let written = audit::store::insert_entries(db, corp, &[entry], clock.now()).await;
         written.context("the message is accepted, but the audit trail could not be written")?;
     }

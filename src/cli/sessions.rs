@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::{database, table};
-use crate::audit;
+use crate::audit::{self, Actor, AuditEntry, AuditEvent};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CorpId, PersonId, Sid, UserId};
 use crate::config::Config;
@@ -179,33 +179,8 @@ async fn end_and_audit(
 ) -> sqlx::Result<u64> {
     let mut change = FeedTransaction::begin(db, corp, now).await?;
     let ended = store::end_sessions(&mut change, which, SessionEndReason::Revoked).await?;
-    let detail = format!("{ended} sessions, by command line");
-    audit::store::insert_entry(
-        change.tx(),
-        corp,
-        &command_line_entry(audit::AuditEvent::Revoke, whom, detail),
-        now,
-    )
-    .await?;
+    let entry = AuditEntry::of_deed(Actor::Cli, AuditEvent::Revoke, format!("{ended} sessions")).about(whom);
+    audit::store::insert_entry(change.tx(), corp, &entry, now).await?;
     change.commit().await?;
     Ok(ended)
-}
-
-/// Returns an audit entry for an action of the command line.
-pub(super) fn command_line_entry(
-    event: audit::AuditEvent,
-    whom: Option<(PersonId, UserId)>,
-    detail: String,
-) -> audit::AuditEntry {
-    let (person, userid) = whom.map_or((None, String::new()), |(p, u)| (Some(p), u.as_str().to_owned()));
-    audit::AuditEntry {
-        event,
-        person,
-        userid,
-        address: None,
-        host: String::new(),
-        decision: "done",
-        detail,
-        request_id: String::new(),
-    }
 }

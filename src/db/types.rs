@@ -107,14 +107,15 @@ impl<T: DeserializeOwned> Decode<'_, Any> for JsonColumn<T> {
 
 /// Declares an enum whose variants are the words of a column.
 ///
-/// A statement is built from [`as_str`](Self::as_str), so that a misspelt word does not compile; a
-/// word that the enum does not have is an error of decoding.
+/// A statement is built from [`as_str`](Self::as_str), so that a misspelt word does not compile. A
+/// word that the enum does not have is an error of decoding, unless `else` says as which variant it
+/// is read: for enums where an unknown word must not make the whole row unreadable.
 macro_rules! column_enum {
     (
         $(#[$meta:meta])*
         $visibility:vis enum $name:ident {
             $($(#[$variant_meta:meta])* $variant:ident = $word:literal),+ $(,)?
-        }
+        } $(else $fallback:ident)?
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -156,9 +157,8 @@ macro_rules! column_enum {
         impl ::sqlx::Decode<'_, ::sqlx::Any> for $name {
             fn decode(value: ::sqlx::any::AnyValueRef<'_>) -> Result<Self, ::sqlx::error::BoxDynError> {
                 let word = <&str as ::sqlx::Decode<::sqlx::Any>>::decode(value)?;
-                Self::parse(word).ok_or_else(|| {
-                    format!("{word:?} is no {}", stringify!($name)).into()
-                })
+                let read = Self::parse(word) $(.or(Some(Self::$fallback)))?;
+                read.ok_or_else(|| format!("{word:?} is no {}", stringify!($name)).into())
             }
         }
     };
@@ -178,6 +178,24 @@ mod tests {
             Red = "red",
             Green = "green",
         }
+    }
+
+    column_enum! {
+        enum Door {
+            Open = "open",
+            Shut = "shut",
+        } else Shut
+    }
+
+    #[tokio::test]
+    async fn an_unknown_word_is_read_as_the_variant_after_else() -> sqlx::Result<()> {
+        let pool = open_memory().await?;
+        for (word, door) in [("open", Door::Open), ("shut", Door::Shut), ("ajar", Door::Shut)] {
+            let read: Door = sqlx::query_scalar("SELECT $1").bind(word).fetch_one(&pool).await?;
+            assert_eq!(read, door);
+        }
+        assert_eq!(Door::parse("ajar"), None, "what somebody writes is judged, and not guessed");
+        Ok(())
     }
 
     #[derive(Debug, PartialEq, FromRow)]

@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`accounts`] | who has a userid, and who has an account of WeCom's |
 //! | [`bindings`] | which persons the userids in rules mean |
 //! | [`changes`] | the change feed that other systems follow, and the transaction that writes it |
 //! | [`chart`] | units and tags in memory, as every check reads them: paths and subtrees |
@@ -9,6 +10,7 @@
 //! | [`csv`] | local persons as a table, for spreadsheets |
 //! | [`edit`] | local units and persons, created and changed by hand |
 //! | [`listing`] | the directory for applications that copy it: lists and changes |
+//! | [`present`] | persons as sessions carry them |
 //! | [`row`] | how units, persons and tags are stored in their tables |
 //! | [`store`] | SQL: the published chart, sign-ins, rechecks |
 //!
@@ -22,6 +24,7 @@
 //! Readers see the rows of the published version (`src/db/migrations/0001_schema.sql`). A run
 //! prepares the next version unseen and publishes it at once.
 
+pub(crate) mod accounts;
 pub(crate) mod bindings;
 pub(crate) mod changes;
 pub(crate) mod chart;
@@ -29,6 +32,7 @@ pub(crate) mod conflicts;
 pub(crate) mod csv;
 pub(crate) mod edit;
 pub(crate) mod listing;
+pub(crate) mod present;
 pub(crate) mod row;
 pub(crate) mod store;
 
@@ -40,6 +44,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
+use crate::db::types::column_enum;
 
 /// What WeCom said about a member, as far as a sign-in stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,64 +61,33 @@ pub struct MemberProfile {
     pub employee_number: String,
 }
 
-/// A person's status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PersonStatus {
-    /// May sign in.
-    Active,
-    /// 已禁用 (WeCom status 2).
-    Disabled,
-    /// 未激活 (WeCom status 4).
-    Inactive,
-    /// No longer in the corporation, or not visible to us (60111, 60011, WeCom status 5).
-    Left,
+column_enum! {
+    /// A person's status. An unknown one is read as left, so that it admits nobody.
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum PersonStatus {
+        /// May sign in.
+        Active = "active",
+        /// 已禁用 (WeCom status 2).
+        Disabled = "disabled",
+        /// 未激活 (WeCom status 4).
+        Inactive = "inactive",
+        /// No longer in the corporation, or not visible to us (60111, 60011, WeCom status 5).
+        Left = "left",
+    } else Left
 }
 
-impl PersonStatus {
-    /// Returns the word that the table and the API use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Disabled => "disabled",
-            Self::Inactive => "inactive",
-            Self::Left => "left",
-        }
-    }
-
-    /// Parses the table's word. An unknown word counts as left, so that it admits nobody.
-    pub fn parse(text: &str) -> Self {
-        [Self::Active, Self::Disabled, Self::Inactive]
-            .into_iter()
-            .find(|s| s.as_str() == text)
-            .unwrap_or(Self::Left)
-    }
-}
-
-/// Who owns an entry: WeCom, or this installation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EntrySource {
-    /// WeCom's: only a synchronisation changes it.
-    Wecom,
-    /// Made by hand: only hands change it.
-    Local,
-}
-
-impl EntrySource {
-    /// Returns the word that the table and the API use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Wecom => "wecom",
-            Self::Local => "local",
-        }
-    }
-
-    /// Parses the table's word. An unknown word counts as WeCom's, so that nobody may edit the
-    /// entry.
-    pub fn parse(text: &str) -> Self {
-        if text == Self::Local.as_str() { Self::Local } else { Self::Wecom }
-    }
+column_enum! {
+    /// Who owns an entry: WeCom, or this installation. An unknown owner is read as WeCom, so that
+    /// nobody may edit the entry.
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum EntrySource {
+        /// WeCom's: only a synchronisation changes it.
+        Wecom = "wecom",
+        /// Made by hand: only hands change it.
+        Local = "local",
+    } else Wecom
 }
 
 /// A unit: a department of WeCom's, or one made by hand.

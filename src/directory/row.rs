@@ -5,45 +5,67 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyTypeInfo, AnyValueRef};
+use sqlx::error::BoxDynError;
+use sqlx::{Any, Decode, FromRow, Type};
 
-use super::{EntrySource, Membership, Person, PersonStatus, Tag, Unit};
+use super::{EntrySource, Membership, Person, PersonDetails, PersonStatus, Tag, Unit};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
+use crate::db::error::is_unreadable_row;
+use crate::db::types::JsonColumn;
 
 /// The value of `until` in a row that no version ends.
 pub const OPEN_UNTIL: i64 = i64::MAX;
 
-/// The columns of a person, for a `person_rows` named `v`, in the order in which [`person_from_row`] reads
-/// them.
-macro_rules! person_columns {
-    () => {
-        "v.person_id, v.userid, v.name, v.email, v.source, v.status, v.left_at, v.main_unit, v.memberships, \
-         v.detail, v.said"
-    };
+/// What a statement selects of `person_rows` to read a [`Person`].
+#[derive(Debug, FromRow)]
+pub(crate) struct PersonRow {
+    person_id: PersonId,
+    userid: UserId,
+    name: String,
+    email: String,
+    source: EntrySource,
+    status: PersonStatus,
+    left_at: Option<Timestamp>,
+    main_unit: Option<UnitId>,
+    memberships: MembershipList,
+    detail: JsonColumn<PersonDetails>,
+    said: String,
 }
-pub(crate) use person_columns;
 
-/// Reads a person from a row with the columns of `person_columns!`.
-///
-/// # Errors
-/// If the row is not one that we wrote.
-pub(crate) fn person_from_row(row: &AnyRow) -> sqlx::Result<Person> {
-    let text = |column: usize| row.try_get::<String, _>(column);
-    Ok(Person {
-        id: PersonId::new(text(0)?),
-        userid: UserId::new(text(1)?),
-        name: text(2)?,
-        email: text(3)?,
-        source: EntrySource::parse(&text(4)?),
-        status: PersonStatus::parse(&text(5)?),
-        left_at: row.try_get::<Option<i64>, _>(6)?.map(Timestamp::from_millis),
-        main_unit: row.try_get::<Option<String>, _>(7)?.map(UnitId::new),
-        memberships: parse_memberships(&text(8)?)?,
-        details: from_json("person_rows.detail", &text(9)?)?,
-        fingerprint: text(10)?,
-    })
+impl From<PersonRow> for Person {
+    fn from(row: PersonRow) -> Self {
+        Self {
+            id: row.person_id,
+            userid: row.userid,
+            name: row.name,
+            email: row.email,
+            source: row.source,
+            status: row.status,
+            left_at: row.left_at,
+            main_unit: row.main_unit,
+            memberships: row.memberships.0,
+            details: row.detail.0,
+            fingerprint: row.said,
+        }
+    }
+}
+
+/// The column `memberships`, read: `[[unit id, order, leader 0 or 1], …]`.
+#[derive(Debug)]
+pub(crate) struct MembershipList(pub(crate) Vec<Membership>);
+
+impl Type<Any> for MembershipList {
+    fn type_info() -> AnyTypeInfo {
+        <str as Type<Any>>::type_info()
+    }
+}
+
+impl Decode<'_, Any> for MembershipList {
+    fn decode(value: AnyValueRef<'_>) -> Result<Self, BoxDynError> {
+        Ok(Self(parse_memberships(<&str as Decode<Any>>::decode(value)?)?))
+    }
 }
 
 /// Formats memberships for the column `memberships`.
@@ -60,66 +82,72 @@ pub fn format_memberships(memberships: &[Membership]) -> sqlx::Result<String> {
 /// # Errors
 /// If it is not such a text.
 pub(crate) fn parse_memberships(text: &str) -> sqlx::Result<Vec<Membership>> {
-    let list: Vec<(String, u32, u8)> = from_json("person_rows.memberships", text)?;
-    let read = |(unit, order, leader)| Membership { unit: UnitId::new(unit), order, leader: leader != 0 };
+    let list: Vec<(UnitId, u32, u8)> = from_json("person_rows.memberships", text)?;
+    let read = |(unit, order, leader)| Membership { unit, order, leader: leader != 0 };
     Ok(list.into_iter().map(read).collect())
 }
 
-/// The columns of a unit, for a `unit_rows` named `v`, in the order in which [`unit_from_row`] reads them.
-macro_rules! unit_columns {
-    () => {
-        "v.id, v.wecom_id, v.source, v.parent_id, v.name, v.name_en, v.sort, v.leaders"
+/// What a statement selects of `unit_rows` to read a [`Unit`].
+#[derive(Debug, FromRow)]
+pub(crate) struct UnitRow {
+    id: UnitId,
+    wecom_id: Option<i64>,
+    source: EntrySource,
+    parent_id: Option<UnitId>,
+    name: String,
+    name_en: String,
+    sort: i64,
+    leaders: JsonColumn<Vec<UserId>>,
+}
+
+impl TryFrom<UnitRow> for Unit {
+    type Error = sqlx::Error;
+
+    fn try_from(row: UnitRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.id,
+            wecom_id: parse_number("unit_rows.wecom_id", row.wecom_id)?,
+            source: row.source,
+            parent: row.parent_id,
+            name: row.name,
+            name_en: row.name_en,
+            order: parse_number("unit_rows.sort", Some(row.sort))?.unwrap_or_default(),
+            leaders: row.leaders.0,
+        })
+    }
+}
+
+/// What a statement selects of `tag_rows` to read a [`Tag`].
+#[derive(Debug, FromRow)]
+pub(crate) struct TagRow {
+    id: TagId,
+    wecom_id: Option<i64>,
+    name: String,
+    users: JsonColumn<Vec<UserId>>,
+    units: JsonColumn<Vec<UnitId>>,
+}
+
+impl TryFrom<TagRow> for Tag {
+    type Error = sqlx::Error;
+
+    fn try_from(row: TagRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.id,
+            wecom_id: parse_number("tag_rows.wecom_id", row.wecom_id)?,
+            name: row.name,
+            users: row.users.0,
+            units: row.units.0,
+        })
+    }
+}
+
+/// WeCom's numbers fit 32 bits.
+fn parse_number(column: &str, wide: Option<i64>) -> sqlx::Result<Option<u32>> {
+    let narrow = |number| {
+        u32::try_from(number)
+            .map_err(|_| sqlx::Error::Decode(format!("{column}: {number} is no number of WeCom's").into()))
     };
-}
-pub(crate) use unit_columns;
-
-/// Reads a unit from a row with the columns of `unit_columns!`.
-///
-/// # Errors
-/// If the row is not one that we wrote.
-pub(crate) fn unit_from_row(row: &AnyRow) -> sqlx::Result<Unit> {
-    Ok(Unit {
-        id: UnitId::new(row.try_get::<String, _>(0)?),
-        wecom_id: wecom_id_from_row(row, 1)?,
-        source: EntrySource::parse(&row.try_get::<String, _>(2)?),
-        parent: row.try_get::<Option<String>, _>(3)?.map(UnitId::new),
-        name: row.try_get(4)?,
-        name_en: row.try_get(5)?,
-        order: u32::try_from(row.try_get::<i64, _>(6)?)
-            .map_err(|_| sqlx::Error::Decode("unit_rows.sort is not an order".into()))?,
-        leaders: from_json::<Vec<UserId>>("unit_rows.leaders", &row.try_get::<String, _>(7)?)?,
-    })
-}
-
-/// The columns of a tag, for a `tag_rows` named `v`, in the order in which [`tag_from_row`] reads them.
-macro_rules! tag_columns {
-    () => {
-        "v.id, v.wecom_id, v.name, v.users, v.units"
-    };
-}
-pub(crate) use tag_columns;
-
-/// The join that keeps only rows of the published version of corporation `$1`, for a row table
-/// named `v`.
-macro_rules! published {
-    () => {
-        "JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version "
-    };
-}
-pub(crate) use published;
-
-/// Reads a tag from a row with the columns of `tag_columns!`.
-///
-/// # Errors
-/// If the row is not one that we wrote.
-pub(crate) fn tag_from_row(row: &AnyRow) -> sqlx::Result<Tag> {
-    Ok(Tag {
-        id: TagId::new(row.try_get::<String, _>(0)?),
-        wecom_id: wecom_id_from_row(row, 1)?,
-        name: row.try_get(2)?,
-        users: from_json("tag_rows.users", &row.try_get::<String, _>(3)?)?,
-        units: from_json("tag_rows.units", &row.try_get::<String, _>(4)?)?,
-    })
+    wide.map(narrow).transpose()
 }
 
 /// Keeps the rows that can be read. An unreadable row is logged and left out: whom it would let in
@@ -137,7 +165,7 @@ pub(crate) fn keep_readable<T>(
     for row in rows {
         match row {
             Ok(row) => read.push(row),
-            Err(sqlx::Error::Decode(error)) => {
+            Err(error) if is_unreadable_row(&error) => {
                 tracing::error!(%error, "A row of {table} cannot be read and is left out");
             }
             Err(error) => return Err(error),
@@ -146,11 +174,14 @@ pub(crate) fn keep_readable<T>(
     Ok(read)
 }
 
-fn wecom_id_from_row(row: &AnyRow, column: usize) -> sqlx::Result<Option<u32>> {
-    let wide: Option<i64> = row.try_get(column)?;
-    wide.map(|n| u32::try_from(n).map_err(|_| sqlx::Error::Decode("wecom_id is not an id".into())))
-        .transpose()
+/// The join that keeps only rows of the published version of corporation `$1`, for a row table
+/// named `v`.
+macro_rules! published {
+    () => {
+        "JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version "
+    };
 }
+pub(crate) use published;
 
 /// Formats a list or object as JSON.
 ///

@@ -1,16 +1,21 @@
 //! SQL of the published chart and of persons who sign in.
 
-use sqlx::Row as _;
+use const_format::formatcp;
+use sqlx::FromRow as _;
 
 use super::bindings;
 use super::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 use super::chart::Chart;
-use super::row::{self, OPEN_UNTIL, published};
-use super::{DuePerson, EntrySource, MemberProfile, Person, PersonStatus, is_same_person};
+use super::conflicts::{self, ConflictKind};
+use super::row::{OPEN_UNTIL, PersonRow, TagRow, UnitRow, keep_readable};
+use super::{DuePerson, EntrySource, MemberProfile, Person, PersonStatus, Tag, Unit, is_same_person};
 use crate::base::clock::Timestamp;
-use crate::base::id::{ConflictId, CorpId, PersonId, UserId};
+use crate::base::id::{CorpId, PersonId, UserId};
 use crate::db::Db;
 use crate::db::feed::{FeedKind, FeedTransaction};
+
+const WECOM: &str = EntrySource::Wecom.as_str();
+const ACTIVE: &str = PersonStatus::Active.as_str();
 
 /// Creates the chart row of the corporation, if it has none yet: empty, version 0.
 ///
@@ -21,11 +26,20 @@ pub async fn ensure_chart(db: &Db, corp: &CorpId) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO charts (corp_id, version, complete_at) VALUES ($1, 0, 0) ON CONFLICT (corp_id) DO NOTHING",
     )
-    .bind(corp.as_str())
+    .bind(corp)
     .execute(&mut *tx)
     .await?;
     tx.commit().await
 }
+
+const SELECT_UNITS: &str = "SELECT v.id, v.wecom_id, v.source, v.parent_id, v.name, v.name_en, v.sort, v.leaders \
+     FROM unit_rows v \
+       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+     ORDER BY v.id";
+
+const SELECT_TAGS: &str = "SELECT v.id, v.wecom_id, v.name, v.users, v.units FROM tag_rows v \
+       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+     ORDER BY v.id";
 
 /// Reads the units and tags of the published version.
 ///
@@ -34,30 +48,13 @@ pub async fn ensure_chart(db: &Db, corp: &CorpId) -> sqlx::Result<()> {
 pub async fn load_chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
     loop {
         let (version, complete_at) = published_version(db, corp).await?;
-        let units = sqlx::query(concat!(
-            "SELECT ",
-            row::unit_columns!(),
-            " FROM unit_rows v ",
-            published!(),
-            "ORDER BY v.id"
-        ))
-        .bind(corp.as_str())
-        .fetch_all(db.pool())
-        .await?;
-        let tags = sqlx::query(concat!(
-            "SELECT ",
-            row::tag_columns!(),
-            " FROM tag_rows v ",
-            published!(),
-            "ORDER BY v.id"
-        ))
-        .bind(corp.as_str())
-        .fetch_all(db.pool())
-        .await?;
+        let units = sqlx::query(SELECT_UNITS).bind(corp).fetch_all(db.pool()).await?;
+        let tags = sqlx::query(SELECT_TAGS).bind(corp).fetch_all(db.pool()).await?;
         // The three reads must see one version; otherwise they are repeated.
         if self::published_version(db, corp).await?.0 == version {
-            let units = row::keep_readable("unit_rows", units.iter().map(row::unit_from_row))?;
-            let tags = row::keep_readable("tag_rows", tags.iter().map(row::tag_from_row))?;
+            let units = units.iter().map(|row| UnitRow::from_row(row).and_then(Unit::try_from));
+            let tags = tags.iter().map(|row| TagRow::from_row(row).and_then(Tag::try_from));
+            let (units, tags) = (keep_readable("unit_rows", units)?, keep_readable("tag_rows", tags)?);
             return Ok(Chart::new(version, complete_at, units, tags));
         }
     }
@@ -69,12 +66,12 @@ pub async fn load_chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
 /// # Errors
 /// If the database fails, or the corporation has no chart.
 pub async fn published_version(db: &Db, corp: &CorpId) -> sqlx::Result<(i64, Option<Timestamp>)> {
-    let row = sqlx::query("SELECT version, complete_at FROM charts WHERE corp_id = $1")
-        .bind(corp.as_str())
-        .fetch_one(db.pool())
-        .await?;
-    let complete_at: i64 = row.try_get(1)?;
-    Ok((row.try_get(0)?, Some(Timestamp::from_millis(complete_at)).filter(|_| complete_at > 0)))
+    let (version, complete_at): (i64, Timestamp) =
+        sqlx::query_as("SELECT version, complete_at FROM charts WHERE corp_id = $1")
+            .bind(corp)
+            .fetch_one(db.pool())
+            .await?;
+    Ok((version, Some(complete_at).filter(|at| at.millis() > 0)))
 }
 
 /// Returns when the last run began that read every detail, if there was one.
@@ -91,44 +88,50 @@ pub(crate) async fn find_complete_at(db: &Db, corp: &CorpId) -> sqlx::Result<Opt
     Ok(at.filter(|at| at.millis() > 0))
 }
 
+const FIND_PERSON: &str = "SELECT v.person_id, v.userid, v.name, v.email, v.source, v.status, v.left_at, v.main_unit, \
+       v.memberships, v.detail, v.said \
+     FROM person_rows v \
+       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+     WHERE v.person_id = $2";
+
 /// Returns the person with this id.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Option<Person>> {
-    sqlx::query(concat!(
-        "SELECT ",
-        row::person_columns!(),
-        " FROM person_rows v ",
-        published!(),
-        "WHERE v.person_id = $2"
-    ))
-    .bind(corp.as_str())
-    .bind(id.as_str())
-    .fetch_optional(db.pool())
-    .await?
-    .map(|found| row::person_from_row(&found))
-    .transpose()
+    let row: Option<PersonRow> =
+        sqlx::query_as(FIND_PERSON).bind(corp).bind(id).fetch_optional(db.pool()).await?;
+    Ok(row.map(Person::from))
 }
+
+/// Returns the person's row in the published version, read within the change.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn find_current_person(
+    change: &mut FeedTransaction,
+    id: &PersonId,
+) -> sqlx::Result<Option<Person>> {
+    let corp = change.corp().clone();
+    let row: Option<PersonRow> =
+        sqlx::query_as(FIND_PERSON).bind(corp).bind(id).fetch_optional(change.tx()).await?;
+    Ok(row.map(Person::from))
+}
+
+const FIND_PERSON_BY_USERID: &str = "SELECT v.person_id, v.userid, v.name, v.email, v.source, v.status, v.left_at, \
+       v.main_unit, v.memberships, v.detail, v.said \
+     FROM persons p JOIN person_rows v ON v.person_id = p.id \
+       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+     WHERE p.corp_id = $1 AND lower(p.userid) = lower($2) AND p.released_at IS NULL";
 
 /// Returns the person who has this userid now, without regard to case.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn find_person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::Result<Option<Person>> {
-    sqlx::query(concat!(
-        "SELECT ",
-        row::person_columns!(),
-        " FROM persons p JOIN person_rows v ON v.person_id = p.id ",
-        published!(),
-        "WHERE p.corp_id = $1 AND lower(p.userid) = lower($2) AND p.released_at IS NULL"
-    ))
-    .bind(corp.as_str())
-    .bind(userid.as_str())
-    .fetch_optional(db.pool())
-    .await?
-    .map(|found| row::person_from_row(&found))
-    .transpose()
+    let row: Option<PersonRow> =
+        sqlx::query_as(FIND_PERSON_BY_USERID).bind(corp).bind(userid).fetch_optional(db.pool()).await?;
+    Ok(row.map(Person::from))
 }
 
 /// Records what WeCom just said about an active member, and returns the person's id.
@@ -170,17 +173,21 @@ pub async fn record_active_member(
     }
     // Write the row of a prepared version as well: that run may have asked WeCom earlier than we
     // did.
+    let corp = change.corp().clone();
+    let now = change.now();
     sqlx::query(
-        "UPDATE person_rows SET userid = $2, name = $3, email = $4, source = 'wecom', status = 'active', \
-           left_at = NULL, said = '', updated_at = $5 \
-         WHERE person_id = $1 AND until > (SELECT version FROM charts WHERE corp_id = $6)",
+        "UPDATE person_rows SET userid = $2, name = $3, email = $4, source = $5, status = $6, left_at = NULL, \
+           said = '', updated_at = $7 \
+         WHERE person_id = $1 AND until > (SELECT version FROM charts WHERE corp_id = $8)",
     )
-    .bind(id.as_str())
-    .bind(found.userid.as_str())
+    .bind(&id)
+    .bind(&found.userid)
     .bind(name)
     .bind(email)
-    .bind(change.now().millis())
-    .bind(change.corp().as_str().to_owned())
+    .bind(EntrySource::Wecom)
+    .bind(PersonStatus::Active)
+    .bind(now)
+    .bind(corp)
     .execute(change.tx())
     .await?;
     change.announce(FeedKind::Person, id.as_str());
@@ -199,16 +206,15 @@ pub(crate) async fn confirm_active(
 ) -> sqlx::Result<Option<PersonId>> {
     let corp = change.corp().clone();
     // Only a lock: `checked_at` must keep saying when WeCom was asked, and it was not asked here.
-    let row = sqlx::query(
+    let id: Option<PersonId> = sqlx::query_scalar(
         "UPDATE persons SET check_lease = check_lease \
          WHERE corp_id = $1 AND lower(userid) = lower($2) AND released_at IS NULL RETURNING id",
     )
-    .bind(corp.as_str())
-    .bind(userid.as_str())
+    .bind(corp)
+    .bind(userid)
     .fetch_optional(change.tx())
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let id = PersonId::new(row.try_get::<String, _>(0)?);
+    let Some(id) = id else { return Ok(None) };
     let person = find_current_person(change, &id).await?;
     let active = person.is_some_and(|p| (p.source, p.status) == (EntrySource::Wecom, PersonStatus::Active));
     Ok(active.then_some(id))
@@ -220,42 +226,17 @@ pub(crate) async fn confirm_active(
 /// other.
 async fn claim_userid(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Result<PersonId> {
     let (corp, now) = (change.corp().clone(), change.now());
-    let row = sqlx::query(
+    sqlx::query_scalar(
         "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES ($1, $2, $3, $4, 0, $4) \
          ON CONFLICT (corp_id, lower(userid)) WHERE released_at IS NULL \
            DO UPDATE SET userid = excluded.userid, checked_at = excluded.checked_at RETURNING id",
     )
-    .bind(PersonId::generate(now).as_str())
-    .bind(corp.as_str())
-    .bind(userid.as_str())
-    .bind(now.millis())
+    .bind(PersonId::generate(now))
+    .bind(corp)
+    .bind(userid)
+    .bind(now)
     .fetch_one(change.tx())
-    .await?;
-    Ok(PersonId::new(row.try_get::<String, _>(0)?))
-}
-
-/// Returns the person's row in the published version, read within the change.
-///
-/// # Errors
-/// If the database fails.
-pub(crate) async fn find_current_person(
-    change: &mut FeedTransaction,
-    id: &PersonId,
-) -> sqlx::Result<Option<Person>> {
-    let corp = change.corp().clone();
-    sqlx::query(concat!(
-        "SELECT ",
-        row::person_columns!(),
-        " FROM person_rows v ",
-        published!(),
-        "WHERE v.person_id = $2"
-    ))
-    .bind(corp.as_str())
-    .bind(id.as_str())
-    .fetch_optional(change.tx())
-    .await?
-    .map(|found| row::person_from_row(&found))
-    .transpose()
+    .await
 }
 
 /// Inserts a person of whom only the sign-in's data is known. Returns `false` if a row exists by
@@ -268,21 +249,21 @@ async fn insert_active(
     found: &MemberProfile,
 ) -> sqlx::Result<bool> {
     let (corp, now) = (change.corp().clone(), change.now());
-    let done = sqlx::query(
+    let done = sqlx::query(formatcp!(
         "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, memberships, \
                                   detail, said, updated_at) \
          SELECT $1, $2, c.version, COALESCE((SELECT MIN(n.since) FROM person_rows n WHERE n.person_id = $1 \
                                              AND n.since > c.version), $3), \
-                $4, $5, $6, 'wecom', 'active', '[]', '{}', '', $7 FROM charts c WHERE c.corp_id = $2 \
-         ON CONFLICT (person_id, until) DO NOTHING",
-    )
-    .bind(id.as_str())
-    .bind(corp.as_str())
+                $4, $5, $6, '{WECOM}', '{ACTIVE}', '[]', '{{}}', '', $7 FROM charts c WHERE c.corp_id = $2 \
+         ON CONFLICT (person_id, until) DO NOTHING"
+    ))
+    .bind(id)
+    .bind(corp)
     .bind(OPEN_UNTIL)
-    .bind(found.userid.as_str())
+    .bind(&found.userid)
     .bind(&found.name)
     .bind(&found.email)
-    .bind(now.millis())
+    .bind(now)
     .execute(change.tx())
     .await?;
     if done.rows_affected() == 0 {
@@ -304,18 +285,8 @@ async fn replace_holder(
     bindings::store::strip_reassigned_userids(change, std::slice::from_ref(&before.userid), true).await?;
     let id = claim_userid(change, &found.userid).await?;
     insert_active(change, &id, found).await?;
-    let (corp, now) = (change.corp().clone(), change.now());
-    sqlx::query(
-        "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
-         VALUES ($1, $2, 'reused', $3, $4, 'open', $5)",
-    )
-    .bind(ConflictId::generate(now).as_str())
-    .bind(corp.as_str())
-    .bind(id.as_str())
-    .bind(row::to_json(&[&before.id])?)
-    .bind(now.millis())
-    .execute(change.tx())
-    .await?;
+    let candidates = std::slice::from_ref(&before.id);
+    conflicts::store::insert_conflict(change, ConflictKind::Reused, &id, candidates).await?;
     Ok(id)
 }
 
@@ -324,9 +295,9 @@ async fn replace_holder(
 /// # Errors
 /// If the database fails.
 pub(crate) async fn release_userid(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
-    let now = change.now().millis();
+    let now = change.now();
     sqlx::query("UPDATE persons SET released_at = $2 WHERE id = $1 AND released_at IS NULL")
-        .bind(id.as_str())
+        .bind(id)
         .bind(now)
         .execute(change.tx())
         .await?;
@@ -343,28 +314,28 @@ pub(crate) async fn set_status(
     status: PersonStatus,
 ) -> sqlx::Result<Option<PersonId>> {
     let (corp, now) = (change.corp().clone(), change.now());
-    let row = sqlx::query(
+    let id: Option<PersonId> = sqlx::query_scalar(
         "UPDATE persons SET checked_at = $3 WHERE corp_id = $1 AND lower(userid) = lower($2) AND released_at IS NULL \
          RETURNING id",
     )
-    .bind(corp.as_str())
-    .bind(userid.as_str())
-    .bind(now.millis())
+    .bind(&corp)
+    .bind(userid)
+    .bind(now)
     .fetch_optional(change.tx())
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let id: String = row.try_get(0)?;
-    let left_at = (status == PersonStatus::Left).then_some(now.millis());
+    let Some(id) = id else { return Ok(None) };
+    let left_at = (status == PersonStatus::Left).then_some(now);
     let done = sqlx::query(
         "UPDATE person_rows SET status = $2, left_at = CASE WHEN status = $2 THEN left_at ELSE $3 END, said = '', \
            updated_at = $4 \
-         WHERE person_id = $1 AND source = 'wecom' AND until > (SELECT version FROM charts WHERE corp_id = $5)",
+         WHERE person_id = $1 AND source = $6 AND until > (SELECT version FROM charts WHERE corp_id = $5)",
     )
     .bind(&id)
-    .bind(status.as_str())
+    .bind(status)
     .bind(left_at)
-    .bind(now.millis())
-    .bind(corp.as_str())
+    .bind(now)
+    .bind(&corp)
+    .bind(EntrySource::Wecom)
     .execute(change.tx())
     .await?;
     if done.rows_affected() == 0 {
@@ -372,88 +343,33 @@ pub(crate) async fn set_status(
     }
     change.announce(FeedKind::Person, id.as_str());
     change.note_directory_change(DirectoryEntity::Person, id.as_str(), DirectoryChangeKind::Updated);
-    Ok(Some(PersonId::new(id)))
+    Ok(Some(id))
 }
 
-/// Returns the oldest confirmation among all persons with a live session, or `None` if nobody has
-/// one.
-///
-/// A person is confirmed by a recheck, or by a run that read everything.
+/// Claims those of these persons whom no other replica is asking WeCom about, until `lease`.
 ///
 /// # Errors
 /// If the database fails.
-pub(crate) async fn find_oldest_check(
+pub(crate) async fn claim_checks(
     db: &Db,
-    corp: &CorpId,
+    mut persons: Vec<PersonId>,
     now: Timestamp,
-) -> sqlx::Result<Option<Timestamp>> {
-    let oldest: Option<i64> = sqlx::query(concat!(
-        "SELECT MIN(CASE WHEN v.said <> '' AND c.complete_at > p.checked_at THEN c.complete_at ELSE p.checked_at END) \
-         FROM (SELECT DISTINCT person_id FROM sessions WHERE ended_at IS NULL AND expires_at > $2) s \
-         JOIN persons p ON p.id = s.person_id JOIN person_rows v ON v.person_id = p.id ",
-        published!(),
-        "WHERE p.corp_id = $1 AND v.source = 'wecom' AND v.status = 'active'"
-    ))
-    .bind(corp.as_str())
-    .bind(now.millis())
-    .fetch_one(db.pool())
-    .await?
-    .try_get(0)?;
-    Ok(oldest.map(Timestamp::from_millis))
-}
-
-/// Claims up to `limit` persons with a live session whose last confirmation is before
-/// `checked_before`.
-///
-/// The claim lasts until `lease`, so that no other replica asks WeCom about them too.
-///
-/// # Errors
-/// If the database fails.
-pub(crate) async fn claim_due_persons(
-    db: &Db,
-    corp: &CorpId,
-    now: Timestamp,
-    checked_before: Timestamp,
     lease: Timestamp,
-    limit: i64,
 ) -> sqlx::Result<Vec<DuePerson>> {
-    // Starts from the live sessions, which are fewer than persons, and takes no write lock: usually
-    // nobody is due.
-    let due = sqlx::query(concat!(
-        "SELECT p.id FROM (SELECT DISTINCT person_id FROM sessions WHERE ended_at IS NULL AND expires_at > $2) s \
-         JOIN persons p ON p.id = s.person_id JOIN person_rows v ON v.person_id = p.id ",
-        published!(),
-        "WHERE p.corp_id = $1 AND v.source = 'wecom' AND v.status = 'active' \
-           AND p.checked_at < $3 AND (v.said = '' OR c.complete_at < $3) AND p.check_lease < $2 \
-         ORDER BY CASE WHEN p.check_lease > p.checked_at THEN p.check_lease ELSE p.checked_at END LIMIT $4"
-    ))
-    .bind(corp.as_str())
-    .bind(now.millis())
-    .bind(checked_before.millis())
-    .bind(limit)
-    .fetch_all(db.pool())
-    .await?;
-    if due.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut ids: Vec<String> = due.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
     // In one order, so that two replicas never deadlock on each other's rows.
-    ids.sort();
+    persons.sort();
     let mut claimed = Vec::new();
     let mut tx = db.write().await?;
-    for id in ids {
-        let row = sqlx::query(
+    for id in persons {
+        let userid: Option<UserId> = sqlx::query_scalar(
             "UPDATE persons SET check_lease = $3 WHERE id = $1 AND check_lease < $2 RETURNING userid",
         )
         .bind(&id)
-        .bind(now.millis())
-        .bind(lease.millis())
+        .bind(now)
+        .bind(lease)
         .fetch_optional(&mut *tx)
         .await?;
-        if let Some(row) = row {
-            claimed
-                .push(DuePerson { id: PersonId::new(id), userid: UserId::new(row.try_get::<String, _>(0)?) });
-        }
+        claimed.extend(userid.map(|userid| DuePerson { id, userid }));
     }
     tx.commit().await?;
     Ok(claimed)

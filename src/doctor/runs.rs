@@ -55,7 +55,7 @@ async fn examine_runs(subject: &DoctorSubject, db: &Db) -> sqlx::Result<Vec<Doct
     if !matches!(readiness, Readiness::Disabled | Readiness::Missing(RequiredKey::CorpId)) {
         findings.push(chart_age_finding(subject, complete_at));
     }
-    let conflicts = queue::store::count_open_conflicts(db, corp).await?;
+    let conflicts = directory::conflicts::store::count_open(db, corp).await?;
     if conflicts > 0 {
         findings.push(DoctorFinding::new(
             FindingKind::RunsConflicts,

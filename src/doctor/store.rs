@@ -1,7 +1,7 @@
 //! SQL of the checks.
 
 use sqlx::any::AnyConnectOptions;
-use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
 
 use crate::base::secret::ExposeSecret as _;
 use crate::config::DatabaseConfig;
@@ -21,9 +21,9 @@ pub(super) async fn applied_migrations(database: &DatabaseConfig) -> sqlx::Resul
     };
     let options: AnyConnectOptions = url.parse()?;
     let mut connection: AnyConnection = options.connect().await?;
-    let rows = sqlx::query("SELECT version FROM _sqlx_migrations").fetch_all(&mut connection).await;
+    let rows = sqlx::query_scalar("SELECT version FROM _sqlx_migrations").fetch_all(&mut connection).await;
     let applied = match rows {
-        Ok(rows) => Some(rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<i64>>>()?),
+        Ok(versions) => Some(versions),
         Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42P01") || is_no_table(e.message()) => {
             None
         }

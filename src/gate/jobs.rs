@@ -89,11 +89,12 @@ fn build_audit_entry(denial: Denial, refusals: &RefusalLimiter) -> Option<audit:
         url::Url::parse(&denial.url).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
     let entry = audit::AuditEntry {
         event: audit::AuditEvent::Gate,
+        actor: audit::Actor::System,
         person: Some(denial.person),
         userid: denial.userid.as_str().to_owned(),
         address: denial.client,
         host,
-        decision: "refused",
+        decision: audit::AuditDecision::Refused,
         detail: format!("{rule}; {} {}", denial.method, denial.url),
         request_id: String::new(),
     };

@@ -69,7 +69,7 @@ use crate::db::types::column_enum;
 use crate::wecom;
 
 pub use self::deliver::DeliveryCounts;
-pub use self::deliver::worker::{Step, Worker};
+pub use self::deliver::worker::{Worker, WorkerStep};
 pub(crate) use self::jobs::jobs;
 pub(crate) use self::metrics::MessageMetrics;
 pub use self::state::MessageStatus;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::memory::SessionMemory;
 use super::{SessionPerson, Sessions, store};
 use crate::base::id::{PersonId, Sid};
+use crate::db::error::is_unreadable_row;
 use crate::db::feed::{FeedEntry, FeedKind};
 use crate::directory::chart::Chart;
+use crate::directory::present::store as present;
 use crate::replica::{FeedFollower, RefreshError};
 
 /// The number of changed persons that one query reads.
@@ -22,8 +24,8 @@ const LAST_SEEN_BATCH_SIZE: usize = 500;
 /// The persons that a new chart changed.
 #[derive(Debug)]
 pub(crate) enum ChangedPersons {
-    /// Those whom memory holds.
-    Read(Vec<SessionPerson>),
+    /// Those whom memory holds; `None` where the row cannot be read.
+    Read(Vec<(PersonId, Option<SessionPerson>)>),
     /// Too many to be read in a refresh.
     TooMany,
 }
@@ -55,16 +57,16 @@ impl FeedFollower for Sessions {
             return Ok(ChangedPersons::Read(persons));
         }
         let (db, corp, memory) = (&self.0.db, &self.0.settings.corp, &self.0.memory);
-        if store::count_changed_persons(db, corp, before).await? > MAX_RELOADED_PERSONS {
+        if present::count_changed(db, corp, before).await? > MAX_RELOADED_PERSONS {
             return Ok(ChangedPersons::TooMany);
         }
         let mut after = Some(String::new());
         while let Some(start) = after {
-            let page = store::list_changed_persons(db, corp, before, &start, PERSON_PAGE_SIZE, |id| {
+            let page = present::list_changed(db, corp, before, &start, PERSON_PAGE_SIZE, |id| {
                 memory.knows_person(id)
             })
             .await?;
-            persons.extend(page.0);
+            persons.extend(page.0.into_iter().map(|(id, person)| (id, person.map(SessionPerson::from))));
             after = page.1;
         }
         Ok(ChangedPersons::Read(persons))
@@ -75,9 +77,8 @@ impl FeedFollower for Sessions {
             ChangedPersons::Read(persons) => persons,
             ChangedPersons::TooMany => return self.0.memory.clear(),
         };
-        for person in persons {
-            let person = self.intern_units(person);
-            self.0.memory.replace_person(&person.id.clone(), Some(person));
+        for (id, person) in persons {
+            self.0.memory.replace_person(&id, person.map(|person| self.intern_units(person)));
         }
     }
 }
@@ -100,7 +101,7 @@ impl Sessions {
         let person = match store::find_person(&self.0.db, &self.0.settings.corp, id).await {
             Ok(person) => person,
             // An unreadable row keeps one person out, and not everybody.
-            Err(error @ (sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })) => {
+            Err(error) if is_unreadable_row(&error) => {
                 tracing::error!(person = %id, %error, "A person's row cannot be read: nobody is let in by it");
                 None
             }

@@ -64,11 +64,12 @@ impl Sso {
             .await?;
             let entry = audit::AuditEntry {
                 event: audit::AuditEvent::SignOut,
+                actor: audit::Actor::System,
                 person: Some(session.person.id.clone()),
                 userid: session.person.userid.as_str().to_owned(),
                 address: request.address,
                 host: request.origin.authority(),
-                decision: "done",
+                decision: audit::AuditDecision::Done,
                 detail: format!("{ended} sessions"),
                 request_id: request.view.request_id.as_str().to_owned(),
             };

@@ -142,11 +142,12 @@ impl Sso {
         self.0.sessions.begin(&mut change, &new).await?;
         let entry = audit::AuditEntry {
             event: audit::AuditEvent::HandOff,
+            actor: audit::Actor::System,
             person: Some(parent.person.id.clone()),
             userid: parent.person.userid.as_str().to_owned(),
             address: request.address,
             host: request.origin.authority(),
-            decision: "allowed",
+            decision: audit::AuditDecision::Allowed,
             detail: parent.amr.as_str().to_owned(),
             request_id: request.view.request_id.as_str().to_owned(),
         };

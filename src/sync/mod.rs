@@ -171,7 +171,8 @@ impl SyncService {
             >= row_count(DELETE_BATCH_ROWS)
         {}
         let before = now.minus(CHANGE_RETENTION);
-        while cleanup::delete_closed_conflicts_before(db, &settings.corp, before, DELETE_BATCH_ROWS).await?
+        while directory::conflicts::store::delete_closed_before(db, &settings.corp, before, DELETE_BATCH_ROWS)
+            .await?
             >= row_count(DELETE_BATCH_ROWS)
         {}
         while cleanup::delete_changes_before(db, &settings.corp, before, DELETE_BATCH_ROWS).await?
@@ -188,7 +189,7 @@ impl SyncService {
     pub async fn refresh_metrics(&self) -> sqlx::Result<()> {
         let SyncInner { db, settings, metrics, .. } = &*self.inner;
         let (_, complete_at) = directory::store::published_version(db, &settings.corp).await?;
-        let conflicts = queue::store::count_open_conflicts(db, &settings.corp).await?;
+        let conflicts = directory::conflicts::store::count_open(db, &settings.corp).await?;
         metrics.record_chart(complete_at, conflicts);
         Ok(())
     }

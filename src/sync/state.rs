@@ -20,6 +20,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::plan::ExcessiveRemovals;
+use crate::audit::Actor;
 use crate::base::id::{ClientId, UserId};
 use crate::db::types::column_enum;
 
@@ -176,12 +177,12 @@ impl SyncCause {
         }
     }
 
-    /// Returns who requested the run, for the audit trail; `None` if no human or client did.
-    pub(super) fn requester(&self) -> Option<String> {
+    /// Returns who requested the run; the gateway itself if no human or client did.
+    pub(super) fn actor(&self) -> Actor {
         match self {
-            Self::Api(client) => Some(format!("by the API client {client}")),
-            Self::CommandLine => Some("by command line".to_owned()),
-            Self::Cron | Self::FirstStart | Self::KilledRun => None,
+            Self::Api(client) => Actor::Client(client.clone()),
+            Self::CommandLine => Actor::Cli,
+            Self::Cron | Self::FirstStart | Self::KilledRun => Actor::System,
         }
     }
 }

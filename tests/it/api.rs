@@ -334,7 +334,7 @@ async fn an_ended_session_is_in_the_audit_trail_with_who_ended_it_and_without_a_
     let rows = gongpai::testing::audit::store::list_rows(&t.app.db, corp, Some("zhangsan"), since, "", 100)
         .await
         .unwrap();
-    let (_, row) = rows.iter().find(|(_, row)| row.event == "revoke").expect("a row");
+    let row = rows.iter().find(|row| row.event == "revoke").expect("a row");
     assert_eq!((&*row.userid, &*row.decision), ("zhangsan", "done"));
     assert!(row.detail.contains("API client oa"), "{}", row.detail);
     assert_eq!(row.address, "127.0.0.1");

@@ -25,7 +25,6 @@ use gongpai::testing::sync::remote::{
     Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
 };
 use gongpai::testing::sync::state::InterveningChange;
-use sqlx::AssertSqlSafe;
 
 use crate::support::changes::{count_removals, find_lowest_change_number, sum_published_changes};
 use crate::support::chart_rows::{
@@ -36,6 +35,10 @@ use crate::support::chart_rows::{
 use crate::support::conflicts::read_conflicts;
 use crate::support::database::TestDatabase;
 use crate::support::feed::{find_announced_ids, read_last_number};
+use crate::support::planted_rows::{
+    RunFixture, block_end_of_person_row, delete_all_sessions, give_runs_to, mark_person_left,
+    set_memberships, write_run_report,
+};
 use crate::support::query::count_rows;
 use crate::support::sessions::{EndedSessionRow, find_ended_sessions};
 use crate::support::sync_runs::read_report;
@@ -62,12 +65,7 @@ impl RunEndWriter for ReportWriter {
         _: Vec<RaisedConflict>,
     ) -> sqlx::Result<()> {
         let report = serde_json::to_string(applied).expect("a report");
-        sqlx::query("UPDATE sync_runs SET report = $2 WHERE id = $1")
-            .bind(self.0.as_str())
-            .bind(report)
-            .execute(change.tx())
-            .await?;
-        Ok(())
+        write_run_report(change.tx(), self.0.as_str(), &report).await
     }
 }
 
@@ -91,23 +89,12 @@ impl ChartFixture {
             lease: Duration::from_secs(60),
         };
         let fixture = Self { database, db, corp, clock, fence };
-        fixture
-            .execute(&format!(
-                "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, \
-                 report, reason, holder, lease_until, requested_at) VALUES ('{}', 'ww1', 'full', '', 0, 0, 'running', \
-                 0, '', NULL, '', NULL, 'one', 0, 0)",
-                fixture.fence.run
-            ))
-            .await;
+        RunFixture::running(fixture.fence.run.as_str(), "one", 0).write(&fixture.db, "ww1").await;
         fixture
     }
 
     fn target(&self) -> ApplyTarget<'_> {
         ApplyTarget { db: &self.db, corp: &self.corp, clock: &self.clock, fence: &self.fence }
-    }
-
-    async fn execute(&self, sql: &str) {
-        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(self.db.pool()).await.expect(sql);
     }
 
     async fn local(&self) -> LocalDirectory {
@@ -377,8 +364,9 @@ async fn a_run_that_dies_anywhere_is_cleared_away_and_its_repeat_ends_the_same()
 async fn a_process_that_lost_the_run_writes_nothing_more() {
     let fixture = ChartFixture::open().await;
     fixture.run(&remote(many_members(3, "旧"))).await;
-    for taken in ["holder = 'another'", "status = 'failed', holder = 'one'"] {
-        fixture.execute(&format!("UPDATE sync_runs SET {taken}")).await;
+    for (holder, status) in [("another", "running"), ("one", "failed")] {
+        let taken = format!("{status}, of {holder}");
+        give_runs_to(&fixture.db, holder, status).await;
         let before = (fixture.published().await, fixture.count_rows("person_rows").await);
         let plan = fixture.plan(&remote(many_members(1200, "新"))).await;
         let options = fixture.options();
@@ -390,15 +378,14 @@ async fn a_process_that_lost_the_run_writes_nothing_more() {
         assert_eq!((fixture.published().await, fixture.count_rows("person_rows").await), before, "{taken}");
     }
     // Lost in the middle: what was staged stays unseen.
-    fixture.execute("UPDATE sync_runs SET holder = 'one', status = 'running'").await;
+    give_runs_to(&fixture.db, "one", "running").await;
     let before = fixture.published().await;
     let db = fixture.db.clone();
     let lost = fixture
         .run_with(&remote(many_members(1200, "新")), 2, move || {
             let db = db.clone();
             Box::pin(async move {
-                let sql = "UPDATE sync_runs SET holder = 'another'";
-                sqlx::query(sql).execute(db.pool()).await.expect(sql);
+                give_runs_to(&db, "another", "running").await;
             })
         })
         .await;
@@ -529,15 +516,10 @@ async fn a_record_that_cannot_be_read_or_written_is_skipped_and_told() {
     let fixture = ChartFixture::open().await;
     fixture.run(&remote(many_members(700, "旧"))).await;
     let broken = fixture.person("u9").await.id;
-    fixture.execute(&format!("UPDATE person_rows SET memberships = '?' WHERE person_id = '{broken}'")).await;
+    set_memberships(&fixture.db, broken.as_str(), "?").await;
     // The old row of another person cannot be ended: that key is taken.
     let refused = fixture.person("u3").await.id;
-    fixture
-        .execute(&format!(
-            "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, memberships, \
-             detail, said, updated_at) VALUES ('{refused}', 'ww1', 2, 2, '', '', '', '', '', '', '', '', 0)"
-        ))
-        .await;
+    block_end_of_person_row(&fixture.db, "ww1", refused.as_str(), 2).await;
     let plan = fixture.plan(&remote(many_members(700, "新"))).await;
     let options = fixture.options();
     let applied = fixture.write(plan, &options).await.expect("published");
@@ -617,9 +599,7 @@ async fn a_userid_that_somebody_took_meanwhile_is_not_taken_away() {
     );
     // A person who left gives up the userid.
     fixture.remove_leftovers().await;
-    fixture
-        .execute(&format!("UPDATE person_rows SET status = 'left', left_at = 1 WHERE person_id = '{other}'"))
-        .await;
+    mark_person_left(&fixture.db, other.as_str(), Some(1)).await;
     fixture
         .write(SyncPlan { persons: vec![update], ..SyncPlan::default() }, &options)
         .await
@@ -719,7 +699,7 @@ async fn whoever_left_long_ago_is_purged_and_a_session_keeps_only_the_id() {
     assert_eq!(count_removals(&fixture.db).await, 2);
     // Somebody new with that userid inherits nothing.
     assert_ne!(fixture.sign_in("u3", "新人").await, second);
-    fixture.execute("DELETE FROM sessions").await;
+    delete_all_sessions(&fixture.db).await;
     assert_eq!(fixture.remove_leftovers().await.identities, 1);
     assert!(kept().await.is_empty());
 }

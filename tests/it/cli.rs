@@ -15,6 +15,7 @@ use crate::support::app::{PUBLIC_URL, TestApp, configuration};
 use crate::support::browser::{Browser, BrowserRequest, DESKTOP};
 use crate::support::database::TestDatabase;
 use crate::support::eventually;
+use crate::support::planted_rows::{ConflictFixture, insert_binding, refuse_runs_as_killed};
 use crate::support::process::{FinishedProgram, Program};
 use crate::support::serve::ServeProcess;
 
@@ -570,18 +571,9 @@ async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
     let corp = &app.config.wecom.corp_id;
     let zhangsan = find_person_by_userid(&app.db, corp, &UserId::new("zhangsan")).await;
     let person = zhangsan.expect("the database answers").expect("zhangsan").id;
-    for statement in [
-        format!(
-            "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
-             VALUES ('c1', '{corp}', 'reused', '{person}', '[]', 'open', 0)"
-        ),
-        format!(
-            "INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', 'lisi', '{person}', 0)"
-        ),
-        "UPDATE sync_runs SET status = 'refused', reason = '{\"code\":\"process_killed\"}'".to_owned(),
-    ] {
-        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(app.db.pool()).await.expect("a statement");
-    }
+    ConflictFixture::open("c1", "reused", person.as_str(), &[]).write(&app.db, corp.as_str()).await;
+    insert_binding(&app.db, corp.as_str(), "lisi", person.as_str()).await;
+    refuse_runs_as_killed(&app.db).await;
     app.close().await;
     let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
@@ -629,11 +621,12 @@ async fn a_clock_that_is_off_is_found_against_wecom_and_against_the_rows() {
     let db = gongpai::testing::db::Db::open(config.database.location()).await.unwrap();
     let entry = gongpai::testing::audit::AuditEntry {
         event: gongpai::testing::audit::AuditEvent::Gate,
+        actor: gongpai::testing::audit::Actor::System,
         person: None,
         userid: "lisi".to_owned(),
         address: None,
         host: String::new(),
-        decision: "refused",
+        decision: gongpai::testing::audit::AuditDecision::Refused,
         detail: String::new(),
         request_id: String::new(),
     };

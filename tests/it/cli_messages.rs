@@ -158,11 +158,12 @@ async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
         .await;
     let entry = gongpai::testing::audit::AuditEntry {
         event: gongpai::testing::audit::AuditEvent::SignIn,
+        actor: gongpai::testing::audit::Actor::System,
         person: None,
         userid: userid.to_owned(),
         address: None,
         host: "oa.example.com".to_owned(),
-        decision: "refused",
+        decision: gongpai::testing::audit::AuditDecision::Refused,
         detail: words.to_owned(),
         request_id: String::new(),
     };

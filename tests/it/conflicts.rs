@@ -5,6 +5,7 @@ use gongpai::testing::base::id::{PersonId, UnitId, UserId};
 use gongpai::testing::cli;
 use gongpai::testing::db::feed::FeedKind;
 use gongpai::testing::directory::bindings::BindingMatch;
+use gongpai::testing::directory::changes::DirectoryEntity;
 use gongpai::testing::directory::{self, Person};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,9 +15,13 @@ use crate::support::audit::audit_rows;
 use crate::support::chart_rows::{count_holders_of_userid, find_released_persons};
 use crate::support::conflicts::conflict_state;
 use crate::support::directory::{
-    call, directory_changes, execute_sql, find_holder, insert_department, problem, start_with_client,
+    call, directory_changes, find_holder, insert_department, problem, start_with_client,
 };
 use crate::support::feed::find_announced_ids;
+use crate::support::planted_rows::{
+    ConflictFixture, RunFixture, end_person_row, expire_run_leases, insert_binding, mark_person_left,
+    rename_person, reopen_person_row, set_memberships, set_person_details,
+};
 use crate::support::sessions::find_open_session_ids;
 
 /// Creates a local person and returns the id.
@@ -28,16 +33,8 @@ async fn create_local_person(t: &TestApp, body: Value) -> String {
 
 /// Inserts a conflict about `person` and `candidates`, as a run does, and returns its id.
 async fn insert_conflict(t: &TestApp, id: &str, kind: &str, person: &str, candidates: &[&str]) -> String {
-    let corp = &t.app.config.wecom.corp_id;
-    let list = json!(candidates);
-    execute_sql(
-        t,
-        &format!(
-            "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
-             VALUES ('{id}', '{corp}', '{kind}', '{person}', '{list}', 'open', 1795334400000)"
-        ),
-    )
-    .await;
+    let corp = t.app.config.wecom.corp_id.as_str();
+    ConflictFixture::open(id, kind, person, candidates).write(&t.app.db, corp).await;
     id.to_owned()
 }
 
@@ -88,16 +85,10 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
     );
     let phone = t.signed_in("zhangsan").await;
     let zhang = find_holder(&t, "zhangsan").await;
-    execute_sql(
-        &t,
-        &format!(
-            "UPDATE person_rows SET memberships = '[[\"{finance}\",9,0]]', main_unit = '{finance}', said = 'x', \
-             detail = '{{\"mobile\":\"139\",\"attributes\":{{\"楼\":\"2\"}}}}' WHERE person_id = '{zhang}'"
-        ),
-    )
-    .await;
-    let corp = &t.app.config.wecom.corp_id;
-    execute_sql(&t, &format!("INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', 'zhangsan', '{zhang}', 0)")).await;
+    set_memberships(&t.app.db, &zhang, &json!([[finance, 9, 0]]).to_string()).await;
+    let detail = json!({"mobile": "139", "attributes": {"楼": "2"}}).to_string();
+    set_person_details(&t.app.db, &zhang, &finance, &detail).await;
+    insert_binding(&t.app.db, t.app.config.wecom.corp_id.as_str(), "zhangsan", &zhang).await;
     let conflict = insert_conflict(&t, "c1", "ambiguous", &zhang, &[&known, &other]).await;
     let items = list_conflicts(&t).await;
     let keys: Vec<_> = items[0].as_object().unwrap().keys().take(4).cloned().collect();
@@ -140,8 +131,8 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
     let changes = directory_changes(&t).await;
     let notes: Vec<_> = changes
         .iter()
-        .filter(|change| change.kind == "person")
-        .map(|change| format!("{} {}", change.change, change.id))
+        .filter(|change| change.kind == DirectoryEntity::Person)
+        .map(|change| format!("{} {}", change.change.as_str(), change.id))
         .collect();
     assert_eq!(notes[3..5], [format!("removed {zhang}"), format!("updated {known}")]);
     let audit = audit_rows(&t, "conflict").await;
@@ -187,7 +178,8 @@ async fn whoever_came_back_with_the_userid_can_be_said_to_be_the_one_who_left() 
     let t = start_with_client("").await;
     let old_phone = t.signed_in("zhangsan").await;
     let before = find_holder(&t, "zhangsan").await;
-    execute_sql(&t, "UPDATE person_rows SET status = 'left', left_at = 0, name = '张三（旧）'").await;
+    mark_person_left(&t.app.db, "zhangsan", Some(0)).await;
+    rename_person(&t.app.db, "zhangsan", "张三（旧）").await;
     t.advance(std::time::Duration::from_secs(60)).await;
     t.signed_in("zhangsan").await;
     let now = find_holder(&t, "zhangsan").await;
@@ -217,7 +209,7 @@ async fn a_member_of_wecoms_of_its_own_is_nobody_else() {
     let conflict = insert_conflict(&t, "c1", "renamed", &zhang, &[&li]).await;
     assert_eq!(problem(&resolve(&t, &conflict, &li).await), (409, "directory.owned_by_wecom".into()));
     assert_eq!(find_open_session_ids(&t.app.db).await.len(), 2, "nothing happened");
-    execute_sql(&t, &format!("UPDATE person_rows SET status = 'left' WHERE person_id = '{li}'")).await;
+    mark_person_left(&t.app.db, &li, None).await;
     assert_eq!(resolve(&t, &conflict, &li).await.status, 200);
     assert_eq!(find_holder(&t, "zhangsan").await, li);
 }
@@ -231,24 +223,15 @@ async fn nobody_is_merged_while_a_run_knows_the_two_as_two() {
     let conflict = insert_conflict(&t, "c1", "ambiguous", &zhang, &[&known]).await;
     let busy = (409, "directory.busy".to_owned());
     for id in [&zhang, &known] {
-        execute_sql(&t, &format!("UPDATE person_rows SET until = 1 WHERE person_id = '{id}'")).await;
+        end_person_row(&t.app.db, id, 1).await;
         assert_eq!(problem(&resolve(&t, &conflict, &known).await), busy, "{id} changes in the next version");
-        execute_sql(&t, "UPDATE person_rows SET until = 9223372036854775807").await;
+        reopen_person_row(&t.app.db, id).await;
     }
-    let corp = &t.app.config.wecom.corp_id;
     let later = t.app.clock.now().millis() + 60_000;
-    execute_sql(
-        &t,
-        &format!(
-            "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
-             reason, holder, lease_until, requested_at) VALUES ('r', '{corp}', 'full', 'cron', 0, 0, 'running', 0, '{{}}', \
-             NULL, '{{}}', NULL, 'x', {later}, 0)"
-        ),
-    )
-    .await;
+    RunFixture::running("r", "x", later).write(&t.app.db, t.app.config.wecom.corp_id.as_str()).await;
     assert_eq!(problem(&resolve(&t, &conflict, &known).await), busy, "a run has read both");
     assert_eq!(find_open_session_ids(&t.app.db).await.len(), 1, "nothing happened");
-    execute_sql(&t, "UPDATE sync_runs SET lease_until = 0").await;
+    expire_run_leases(&t.app.db).await;
     assert_eq!(resolve(&t, &conflict, &known).await.status, 200, "a run that died holds nobody up");
 }
 
@@ -355,22 +338,12 @@ async fn a_userid_in_rules_is_given_to_its_new_holder_only_when_somebody_says_so
     let t = start_with_client("").await;
     for userid in ["zhangsan", "lisi"] {
         t.signed_in(userid).await;
-        let corp = &t.app.config.wecom.corp_id;
-        execute_sql(
-            &t,
-            &format!(
-                "INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', '{userid}', '{}', 0)",
-                find_holder(&t, userid).await
-            ),
-        )
-        .await;
+        let holder = find_holder(&t, userid).await;
+        insert_binding(&t.app.db, t.app.config.wecom.corp_id.as_str(), userid, &holder).await;
     }
     let before = find_holder(&t, "zhangsan").await;
-    execute_sql(
-        &t,
-        "UPDATE person_rows SET status = 'left', left_at = 0, name = '老张' WHERE userid = 'zhangsan'",
-    )
-    .await;
+    rename_person(&t.app.db, "zhangsan", "老张").await;
+    mark_person_left(&t.app.db, "zhangsan", Some(0)).await;
     t.signed_in("zhangsan").await;
     let now = find_holder(&t, "zhangsan").await;
     let accept = async |which: cli::rules::UseridSelection| {

@@ -570,7 +570,7 @@ async fn what_waits_is_recalled_at_once_and_what_was_sent_is_taken_back() {
     let sent = replica.put(&text_message("一", &["zhangsan", "lisi"])).await;
     replica.deliver_after(LINGER).await;
     let waiting = replica.put(&text_message("二", &["zhangsan"])).await;
-    let by = || Requester { who: "a test".to_owned(), ..Requester::default() };
+    let by = || Requester { actor: gongpai::testing::audit::Actor::Cli, ..Requester::default() };
     replica.messages.recall(&[sent.clone(), waiting.clone()], by()).await.unwrap();
     assert_eq!(replica.status(&waiting).await, "recalled");
     assert_eq!(replica.status(&sent).await, "sent", "WeCom has not been asked yet");

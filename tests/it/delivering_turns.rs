@@ -14,6 +14,7 @@ use crate::support::message_damage::{
     delay_recipients_after, end_delay, forget_recipients_after, rewind_expansion, set_hold_until,
 };
 use crate::support::messages::{read_recipients, read_send_window, write_closed_window, write_count};
+use crate::support::planted_rows::{mark_chart_complete, set_memberships};
 use crate::support::post::{MessageReplica, TestMessage, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -113,9 +114,7 @@ async fn nobody_who_comes_into_a_unit_after_it_was_written_gets_it_but_who_comes
     replica.add_person("p1000a", "wangwu", "active", &[]).await;
     let message = text_message("全员通知", &[]).for_units(std::slice::from_ref(&unit));
     let id = die_after_a_thousand(&replica, &message, "persons p1000", "p1000").await;
-    let moves =
-        format!("UPDATE person_rows SET memberships = '[[\"{unit}\", 0, 0]]' WHERE person_id = 'p1000a'");
-    replica.execute(&moves).await;
+    set_memberships(&replica.db, "p1000a", &format!("[[\"{unit}\", 0, 0]]")).await;
     replica.add_person("p0000", "zhangsan", "active", &[&unit]).await;
     replica.deliver_after(10 * MINUTE).await;
     assert_eq!(replica.status(&id).await, "sent");
@@ -125,7 +124,7 @@ async fn nobody_who_comes_into_a_unit_after_it_was_written_gets_it_but_who_comes
 /// Pretends that the directory was read completely and that so many recipients had a message today.
 async fn set_recipients_today(replica: &MessageReplica, recipients: i64) {
     let now = replica.now();
-    replica.execute(&format!("UPDATE charts SET complete_at = {}", now.millis())).await;
+    mark_chart_complete(&replica.db, now.millis()).await;
     for (ago, recipients) in [(17 * HOUR, 1_000_000), (10 * HOUR, recipients)] {
         write_count(&replica.db, &replica.corp, now.minus(ago), recipients).await;
     }
@@ -183,7 +182,7 @@ async fn a_day_has_as_many_recipients_as_the_directory_has_accounts_and_a_messag
 async fn how_many_recipients_a_day_has_is_not_known_before_the_directory_was_read() {
     let replica = MessageReplica::new().await;
     set_recipients_today(&replica, 1_000_000).await;
-    replica.execute("UPDATE charts SET complete_at = 0").await;
+    mark_chart_complete(&replica.db, 0).await;
     let id = replica.put_row(&text_message("请审批", &["zhangsan"])).await;
     replica.deliver_after(LINGER).await;
     assert_eq!(replica.status(&id).await, "sent");

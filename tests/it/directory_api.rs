@@ -12,15 +12,16 @@ use gongpai::testing::directory::changes::store::{insert_directory_change, reser
 use gongpai::testing::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use crate::support::api::{
     basic_auth, call, get, get_json, item_texts, items, new_request, problem, send_request,
 };
 use crate::support::app::{TestApp, run_all_at_once};
 use crate::support::chart::{
-    ChartRows, app_with_example_chart, department, edit_chart, member, person_id, published_version,
+    ChartEdit, ChartRows, app_with_example_chart, department, edit_chart, member, person_id,
+    published_version,
 };
+use crate::support::planted_rows::RunFixture;
 
 const UNITS: &str = "/api/v1/directory/units";
 const PERSONS: &str = "/api/v1/directory/persons";
@@ -218,8 +219,7 @@ async fn a_list_is_read_page_by_page_without_a_gap_or_a_double_while_rows_change
             ..ChartRows::default()
         };
         between.write(&t, published_version(&t).await).await;
-        edit_chart(&t, &format!("UPDATE person_rows SET name = '改名{step}', updated_at = updated_at + 1"))
-            .await;
+        edit_chart(&t, &ChartEdit::RenameEverybody(&format!("改名{step}"))).await;
     }
     assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "in order, none twice");
     for n in (1..=5).chain(100..140) {
@@ -238,9 +238,8 @@ async fn what_a_run_prepares_is_not_seen_and_what_it_publishes_is_seen_at_once()
         ..ChartRows::default()
     };
     let (next_version, lisi) = (now + 1, person_id(2));
-    edit_chart(&t, &format!("UPDATE unit_rows SET until = {next_version} WHERE wecom_id = 4")).await;
-    edit_chart(&t, &format!("UPDATE person_rows SET until = {next_version} WHERE person_id = '{lisi}'"))
-        .await;
+    edit_chart(&t, &ChartEdit::EndDepartment(4, next_version)).await;
+    edit_chart(&t, &ChartEdit::EndPerson(&lisi, next_version)).await;
     next.write(&t, next_version).await;
     assert_eq!(
         item_texts(&get_json(&t, PERSONS).await, "userid"),
@@ -249,7 +248,7 @@ async fn what_a_run_prepares_is_not_seen_and_what_it_publishes_is_seen_at_once()
     assert_eq!(get_json(&t, &format!("{PERSONS}/{lisi}")).await["userid"], "lisi");
     assert_eq!(get(&t, &format!("{UNITS}/wecom:7")).await.status, 404);
     assert_eq!(get(&t, &format!("{PERSONS}?userid=sunqi")).await.json::<Value>()["items"], json!([]));
-    edit_chart(&t, &format!("UPDATE charts SET version = {next_version}")).await;
+    edit_chart(&t, &ChartEdit::Publish(next_version)).await;
     // Another replica published the version: a client that hears of it must not read the state
     // before.
     assert_eq!(get_json(&t, &format!("{UNITS}/wecom:7")).await["name"], "审计部");
@@ -302,7 +301,7 @@ async fn an_answer_that_still_holds_is_304_and_one_that_changed_is_sent() {
     }
     let etag_of = async |path: &str| get(&t, path).await.header("etag").map(str::to_owned).unwrap();
     let before = etag_of(&paths[6]).await;
-    edit_chart(&t, "UPDATE person_rows SET name = '张三丰' WHERE name = '张三'").await;
+    edit_chart(&t, &ChartEdit::RenamePerson("张三", "张三丰")).await;
     assert_eq!(conditional(&paths[6], &before).await.status, 200);
     assert_ne!(etag_of(&paths[6]).await, before);
     // An error has no ETag, and a call without credentials gets no 304.
@@ -511,7 +510,7 @@ async fn a_cursor_older_than_what_is_kept_is_gone_and_the_beginning_is_what_is_k
     // A number that was never given out: the database was restored from a backup.
     assert_eq!(gone(9).await, (410, "directory.feed_gone".to_owned()));
     // While the newer changes are being deleted, row by row.
-    edit_chart(&t, "DELETE FROM directory_changes WHERE n = 0").await;
+    edit_chart(&t, &ChartEdit::ForgetFirstChanges).await;
     assert_eq!(gone(5).await.0, 410, "6 is gone");
     assert_eq!(sequence_numbers(&follow_feed(&t, "", 2).await.0), [7, 8]);
     assert_eq!(sequence_numbers(&follow_feed(&t, "6", 2).await.0), [7, 8]);
@@ -558,13 +557,8 @@ async fn a_run_is_queued_once_and_shown_with_how_it_goes() {
     let other = "00000000-0000-7000-8000-000000000000";
     let (corp, lease) = (t.app.config.wecom.corp_id.as_str(), t.app.clock.now().millis() + 30_000);
     let counts = json!(gongpai::testing::sync::apply::Counts::default());
-    let running = format!(
-        "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
-           reason, holder, lease_until, requested_at, started_at) \
-         VALUES ('{other}', '{corp}', 'full', 'command', 0, 0, 'running', 0, '{counts}', NULL, '{{}}', NULL, \
-           'elsewhere', {lease}, 0, 0)"
-    );
-    sqlx::query(AssertSqlSafe(running)).execute(t.app.db.pool()).await.expect("a row");
+    let running = RunFixture { counts: counts.to_string(), ..RunFixture::running(other, "elsewhere", lease) };
+    running.write(&t.app.db, corp).await;
     let ask_for = async |body: &str| {
         let page = call(&t, Method::POST, SYNC, body).await;
         assert_eq!(page.status, 202, "{body}: {}", page.text());

@@ -103,7 +103,7 @@ async fn resume_sends_everything_at_once_and_says_what_held_it() {
     assert!(!are_all_sent(&replica, &ids[..1]).await, "the next probe is minutes away");
     let resumed = replica
         .messages
-        .resume(Requester { who: "by a test".to_owned(), ..Requester::default() })
+        .resume(Requester { actor: gongpai::testing::audit::Actor::Cli, ..Requester::default() })
         .await
         .unwrap();
     assert_eq!(resumed.waiting, 3);
@@ -116,7 +116,7 @@ async fn resume_sends_everything_at_once_and_says_what_held_it() {
     let audited = read_message_audit(&replica.db, &replica.corp).await;
     let [row] = &audited[..] else { panic!("one row: {}", audited.len()) };
     assert!(row.detail.starts_with("resume: 3 messages waited, held since 2026-"), "{}", row.detail);
-    assert!(row.detail.contains("60020") && row.detail.ends_with("by a test"), "{}", row.detail);
+    assert!(row.detail.contains("60020") && row.detail.ends_with(", by command line"), "{}", row.detail);
     let again = replica.messages.resume(Requester::default()).await.unwrap();
     assert_eq!((again.waiting, again.hold), (0, None));
 }

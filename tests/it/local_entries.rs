@@ -9,8 +9,11 @@ use crate::support::audit::audit_rows;
 use crate::support::changes::find_largest_publication;
 use crate::support::chart_rows::{count_person_rows_named, find_released_persons};
 use crate::support::directory::{
-    call, call_as, directory_changes, execute_sql, find_holder, find_person, insert_department, problem,
-    start_with_client,
+    call, call_as, directory_changes, find_holder, find_person, insert_department, problem, start_with_client,
+};
+use crate::support::planted_rows::{
+    end_person_row, insert_identity, insert_member_row, make_local, mark_person_read, set_chart_version,
+    set_memberships,
 };
 use crate::support::process::Program;
 use crate::support::sessions::find_open_session_ids;
@@ -31,7 +34,11 @@ fn entry_id(entry: &Value) -> &str {
 
 /// Returns kind and change of every entry of the change feed, in order.
 async fn noted_changes(t: &TestApp) -> Vec<String> {
-    directory_changes(t).await.iter().map(|change| format!("{} {}", change.kind, change.change)).collect()
+    directory_changes(t)
+        .await
+        .iter()
+        .map(|change| format!("{} {}", change.kind.as_str(), change.change.as_str()))
+        .collect()
 }
 
 /// Returns userid and detail of the audit rows of an event.
@@ -239,11 +246,8 @@ async fn what_wecom_says_is_wecoms_to_change_but_a_member_may_be_in_local_units(
     let t = start_with_client("").await;
     let finance = insert_department(&t, 2, "财务部", None).await;
     t.signed_in("zhangsan").await;
-    execute_sql(
-        &t,
-        &format!("UPDATE person_rows SET memberships = '[[\"{finance}\",5,1]]', said = 'as read'"),
-    )
-    .await;
+    set_memberships(&t.app.db, "zhangsan", &format!("[[\"{finance}\",5,1]]")).await;
+    mark_person_read(&t.app.db, "zhangsan").await;
     let unit = create_entry(&t, "/units", json!({"name": "羽毛球"})).await;
     let zhang = find_holder(&t, "zhangsan").await;
     let path = format!("/persons/{zhang}");
@@ -322,7 +326,7 @@ async fn a_unit_goes_only_when_it_is_empty_and_a_person_goes_with_the_claim_to_t
 async fn a_removed_person_is_signed_out_and_the_userid_is_free_though_the_session_is_kept() {
     let t = start_with_client("").await;
     let phone = t.signed_in("zhangsan").await;
-    execute_sql(&t, "UPDATE person_rows SET source = 'local'").await;
+    make_local(&t.app.db, "zhangsan").await;
     let zhang = find_holder(&t, "zhangsan").await;
     assert_eq!(call(&t, Method::DELETE, &format!("/persons/{zhang}"), &Value::Null).await.status, 204);
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
@@ -335,7 +339,7 @@ async fn a_removed_person_is_signed_out_and_the_userid_is_free_though_the_sessio
 async fn a_local_person_who_is_disabled_is_signed_out() {
     let t = start_with_client("").await;
     let phone = t.signed_in("zhangsan").await;
-    execute_sql(&t, "UPDATE person_rows SET source = 'local'").await;
+    make_local(&t.app.db, "zhangsan").await;
     let zhang = find_holder(&t, "zhangsan").await;
     let page = call(&t, Method::PATCH, &format!("/persons/{zhang}"), &json!({"status": "disabled"})).await;
     assert_eq!(page.json::<Value>()["status"], "disabled");
@@ -374,22 +378,12 @@ async fn what_a_run_is_about_to_change_waits_for_it() {
     let path = format!("/persons/{}", entry_id(&person));
     // A run has prepared the next version, in which the person is a member of WeCom's and another
     // one is new.
-    let corp = t.app.config.wecom.corp_id.clone();
-    execute_sql(&t, "UPDATE person_rows SET until = 1").await;
-    let staged = |id: &str, userid: &str, memberships: &str| {
-        format!(
-            "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, \
-             memberships, detail, said, updated_at) VALUES ('{id}', '{corp}', 1, 9223372036854775807, '{userid}', 'x', \
-             '', 'wecom', 'active', '{memberships}', '{{}}', 'x', 0)"
-        )
-    };
-    execute_sql(&t, &staged(entry_id(&person), "wai1", &format!("[[\"{}\",0,0]]", entry_id(&unit)))).await;
-    execute_sql(
-        &t,
-        &format!("INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES ('n', '{corp}', 'new', 0, 0, 0)"),
-    )
-    .await;
-    execute_sql(&t, &staged("n", "new", "[]")).await;
+    let (db, corp) = (&t.app.db, t.app.config.wecom.corp_id.as_str());
+    end_person_row(db, "wai1", 1).await;
+    let in_unit = format!("[[\"{}\",0,0]]", entry_id(&unit));
+    insert_member_row(db, corp, entry_id(&person), ("wai1", "x"), &in_unit, 1).await;
+    insert_identity(db, corp, "n", "new", 0).await.expect("nobody has the userid");
+    insert_member_row(db, corp, "n", ("new", "x"), "[]", 1).await;
     let busy = (409, "directory.busy".to_owned());
     assert_eq!(problem(&call(&t, Method::PATCH, &path, &json!({"name": "乙"})).await), busy);
     assert_eq!(problem(&call(&t, Method::DELETE, &path, &Value::Null).await), busy);
@@ -399,7 +393,7 @@ async fn what_a_run_is_about_to_change_waits_for_it() {
     assert_eq!(problem(&page), busy, "somebody is in it in the next version");
     assert_eq!(count_person_rows_named(&t.app.db, "x").await, 2, "the run's rows are as they were");
     // The version is published: the local person is WeCom's now.
-    execute_sql(&t, "UPDATE charts SET version = 1").await;
+    set_chart_version(&t.app.db, 1).await;
     let page = call(&t, Method::PATCH, &path, &json!({"name": "乙"})).await;
     assert_eq!(problem(&page), (409, "directory.owned_by_wecom".into()));
     assert_eq!(
@@ -498,7 +492,11 @@ async fn a_table_makes_persons_and_the_units_that_are_missing_and_twice_the_same
     import_csv(&t, "userid,mobile\nWAI1,\n".as_bytes(), false).await;
     assert_eq!(t.count_rows("persons").await, 2);
     let events = audit_details(&t, "directory").await;
-    assert_eq!(events.iter().filter(|e| e.ends_with("the person, by import")).count(), 3, "{events:?}");
+    assert_eq!(
+        events.iter().filter(|e| e.ends_with("the person, by import, by command line")).count(),
+        3,
+        "{events:?}"
+    );
 }
 
 #[tokio::test]

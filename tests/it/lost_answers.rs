@@ -10,6 +10,7 @@ use gongpai::testing::message::commands::Requester;
 use crate::support::eventually;
 use crate::support::message_damage::{date_calls, lease_due_calls, set_counted_recipients};
 use crate::support::messages::{read_counted_recipients, read_recipients, read_send_window};
+use crate::support::planted_rows::{mark_chart_complete, set_chart_version};
 use crate::support::post::{MessageReplica, TestMessage, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -168,7 +169,8 @@ async fn recipients_that_are_used_up_for_today_stop_messages_and_no_recalls() {
     // Pretends that a whole day's recipients had their call and that the directory was read
     // completely.
     replica.add_person("p1", "zhangsan", "active", &[]).await;
-    replica.execute("UPDATE charts SET complete_at = 1, version = version + 1").await;
+    mark_chart_complete(&replica.db, 1).await;
+    set_chart_version(&replica.db, 1).await;
     set_counted_recipients(&replica.db, 40_000).await;
     let waiting = replica.put(&unique("二")).await;
     replica.deliver().await;

@@ -15,6 +15,7 @@ use crate::support::message_damage::{break_targets, mend_targets};
 use crate::support::messages::{
     read_links, read_message, read_messages, read_recipients, read_send_window, write_link,
 };
+use crate::support::planted_rows::set_memberships;
 use crate::support::post::{MessageReplica, TestMessage, deliver_until_idle, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -90,7 +91,7 @@ async fn a_person_and_a_message_that_cannot_be_read_stop_nobody_else() {
     let unit = replica.add_department(2, 0).await;
     replica.add_person("pa", "zhangsan", "active", &[&unit]).await;
     replica.add_person("pb", "lisi", "active", &[&unit]).await;
-    replica.execute("UPDATE person_rows SET memberships = 'nonsense' WHERE person_id = 'pa'").await;
+    set_memberships(&replica.db, "pa", "nonsense").await;
     let broken = replica.put(&text_message("坏", &["wangwu"]).expiring(60 * SECOND)).await;
     break_targets(&replica.db, &broken).await;
     let to_unit = replica.put(&text_message("部门", &[]).for_units(&[unit])).await;

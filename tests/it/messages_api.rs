@@ -17,9 +17,9 @@ use tokio::task::JoinSet;
 use crate::support::api::{basic_auth, call, get, get_json, new_request, problem, send_request};
 use crate::support::app::TestApp;
 use crate::support::browser::Page;
-use crate::support::directory::execute_sql;
 use crate::support::feed::read_last_number;
 use crate::support::messages::{read_links, read_message, read_message_audit, read_messages};
+use crate::support::planted_rows::{hold_message_counter, mark_person_left, refuse_messages_with_boom};
 use crate::support::sending::{
     accept_order, accepted_id, post_message, post_message_as, sender_clients, sending_gateway, text_order,
 };
@@ -133,7 +133,7 @@ async fn recipients_who_cannot_get_it_are_named() {
     t.sync_fully().await;
     let local = json!({"userid": "visitor", "name": "访客"}).to_string();
     assert_eq!(call(&t, Method::POST, "/api/v1/directory/persons", &local).await.status, 201);
-    execute_sql(&t, "UPDATE person_rows SET status = 'left' WHERE userid = 'wangwu'").await;
+    mark_person_left(&t.app.db, "wangwu", None).await;
     let users = text_order(&["zhangsan", "nobody", "visitor", "wangwu"], "x");
     assert_eq!(
         invalid_fields(&t, &users).await,
@@ -183,7 +183,7 @@ async fn the_same_key_with_the_same_request_is_the_same_message() {
     );
     // It does not matter what has happened to the recipient meanwhile.
     t.sync_fully().await;
-    execute_sql(&t, "UPDATE person_rows SET status = 'left' WHERE userid = 'zhangsan'").await;
+    mark_person_left(&t.app.db, "zhangsan", None).await;
     assert_eq!(accepted_id(&post_message_as(&t, "oa", Some("k 1"), &order.to_string()).await), first);
     assert_eq!((t.count_rows("messages").await, t.count_rows("message_links").await), (1, 1));
     let other = text_order(&["lisi"], "other").to_string();
@@ -283,13 +283,7 @@ async fn seq_is_the_order_of_acceptance() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_cannot_be_written_fails_alone() {
     let t = Arc::new(sending_gateway().await);
-    let refuse = if t.app.db.engine() == "sqlite" {
-        "CREATE TRIGGER boom BEFORE INSERT ON messages WHEN NEW.content LIKE '%boom%' \
-         BEGIN SELECT RAISE(ABORT, 'boom'); END"
-    } else {
-        "CREATE INDEX boom ON messages ((1 / CASE WHEN content LIKE '%boom%' THEN 0 ELSE 1 END))"
-    };
-    execute_sql(&t, refuse).await;
+    refuse_messages_with_boom(&t.app.db).await;
     let mut calls = JoinSet::new();
     for number in 0..40 {
         let t = Arc::clone(&t);
@@ -306,8 +300,7 @@ async fn a_message_that_cannot_be_written_fails_alone() {
 async fn whoever_hangs_up_while_writing_for_others_takes_nobody_along() {
     let t = Arc::new(sending_gateway().await);
     let mut stopped = t.app.db.write().await.unwrap();
-    let hold = "UPDATE feed_counter SET seq = seq WHERE name = 'message'";
-    sqlx::query(hold).execute(&mut *stopped).await.unwrap();
+    hold_message_counter(&mut stopped).await;
     let (mut calls, mut handles) = (JoinSet::new(), Vec::new());
     for number in 0..8 {
         let t = Arc::clone(&t);

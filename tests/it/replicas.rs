@@ -242,11 +242,12 @@ async fn on_replicas_a_key_made_by_one_is_published_by_the_other_and_signs_once_
     let old = t.signed_in("zhangsan").await;
     let entry = audit::AuditEntry {
         event: audit::AuditEvent::KeyRotate,
+        actor: audit::Actor::System,
         person: None,
         userid: String::new(),
         address: None,
         host: String::new(),
-        decision: "done",
+        decision: audit::AuditDecision::Done,
         detail: String::new(),
         request_id: String::new(),
     };

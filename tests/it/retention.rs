@@ -7,14 +7,19 @@ use gongpai::testing::app::retention;
 use gongpai::testing::base::clock::Timestamp;
 use gongpai::testing::base::id::PersonId;
 use gongpai::testing::directory::PersonStatus;
+use gongpai::testing::directory::changes::DirectoryChangeKind;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::app::TestApp;
 use crate::support::chart::{ChartRows, member, published_version};
 use crate::support::chart_rows::find_released_persons;
 use crate::support::conflicts::conflict_state;
-use crate::support::directory::{directory_changes, execute_sql, find_holder};
+use crate::support::directory::{directory_changes, find_holder};
 use crate::support::messages::{write_count, write_sent_message};
+use crate::support::planted_rows::{
+    ConflictFixture, RunFixture, SessionFixture, end_all_sessions, insert_attempt, insert_audit_row,
+    insert_feed_entry, insert_identity, insert_published_changes, insert_ticket, mark_person_left,
+};
 use crate::support::query::find_keys_with_prefix;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -120,17 +125,10 @@ async fn every_row_that_names_something_of_wecoms_carries_the_corporation_and_in
 #[tokio::test]
 async fn userids_are_unique_in_their_corporation_without_regard_to_case() {
     let t = TestApp::start().await;
-    let person = |id: &str, corp: &str, userid: &str| {
-        sqlx::query(
-            "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES ($1, $2, $3, 0, 0, 0)",
-        )
-        .bind(id.to_owned())
-        .bind(corp.to_owned())
-        .bind(userid.to_owned())
-    };
-    person("p1", "a", "ZhangSan").execute(t.app.db.pool()).await.expect("the first");
-    person("p2", "b", "ZhangSan").execute(t.app.db.pool()).await.expect("case 22: another corporation");
-    person("p3", "a", "zhangsan").execute(t.app.db.pool()).await.expect_err("the same again");
+    let db = &t.app.db;
+    insert_identity(db, "a", "p1", "ZhangSan", 0).await.expect("the first");
+    insert_identity(db, "b", "p2", "ZhangSan", 0).await.expect("case 22: another corporation");
+    insert_identity(db, "a", "p3", "zhangsan", 0).await.expect_err("the same again");
 }
 
 #[tokio::test]
@@ -142,47 +140,29 @@ async fn what_is_older_than_its_retention_is_deleted_and_nothing_younger() {
     let second = Duration::from_secs(1);
     let corp = t.app.config.wecom.corp_id.as_str().to_owned();
     let person = find_holder(&t, "zhangsan").await;
-    let session = |sid: &str, expires: i64, ended: &str| {
-        format!(
-            "INSERT INTO sessions (sid, corp_id, person_id, family, audience, amr, auth_time, created_at, last_seen_at, \
-             expires_at, ended_at, address, user_agent) VALUES ('{sid}', '{corp}', '{person}', '{sid}', 'h', 'wecom-app', \
-             0, 0, 0, {expires}, {ended}, '', '')"
-        )
-    };
-    execute_sql(&t, &session("row-expired-old", ago(7 * DAY + second), "NULL")).await;
-    execute_sql(&t, &session("row-expired-young", ago(7 * DAY - second), "NULL")).await;
-    execute_sql(&t, &session("row-ended-old", now.millis() + 1, &ago(7 * DAY + second).to_string())).await;
-    execute_sql(&t, &session("row-ended-young", now.millis() + 1, &ago(7 * DAY - second).to_string())).await;
-    execute_sql(&t, &session("row-alive", now.millis() + 1, "NULL")).await;
-    let ticket = |hash: &str, sid: &str, expires: i64| {
-        format!(
-            "INSERT INTO tickets (hash, corp_id, sid, host, cookie_hash, target, started_at, expires_at) \
-             VALUES ('{hash}', '{corp}', '{sid}', 'h', 'c', 't', 0, {expires})"
-        )
-    };
-    execute_sql(&t, &ticket("row-old", "row-alive", ago(DAY + second))).await;
-    execute_sql(&t, &ticket("row-young", "row-alive", ago(DAY - second))).await;
-    execute_sql(&t, &ticket("row-of-an-old-session", "row-expired-old", ago(Duration::ZERO))).await;
-    for (id, at) in [("row-old", ago(DAY + second)), ("row-young", ago(DAY - second))] {
-        execute_sql(&t, &format!(
-            "INSERT INTO attempts (id, corp_id, code_hash, claimed_at) VALUES ('{id}', '{corp}', 'c', {at})"
-        ))
-        .await;
+    let db = &t.app.db;
+    for (sid, expires_at, ended_at) in [
+        ("row-expired-old", ago(7 * DAY + second), None),
+        ("row-expired-young", ago(7 * DAY - second), None),
+        ("row-ended-old", now.millis() + 1, Some(ago(7 * DAY + second))),
+        ("row-ended-young", now.millis() + 1, Some(ago(7 * DAY - second))),
+        ("row-alive", now.millis() + 1, None),
+    ] {
+        let person = person.as_str();
+        let session = SessionFixture { sid, person, audience: "h", began_at: 0, expires_at, ended_at };
+        session.write(db, &corp).await;
     }
-    for (n, id, at) in [(-2, "row-old", ago(7 * DAY + second)), (-1, "row-young", ago(7 * DAY - second))] {
-        execute_sql(&t, &format!(
-            "INSERT INTO feed (seq, corp_id, kind, id, at) VALUES ({n}, '{corp}', 'session', '{id}', {at})"
-        ))
-        .await;
+    insert_ticket(db, &corp, "row-old", "row-alive", ago(DAY + second)).await;
+    insert_ticket(db, &corp, "row-young", "row-alive", ago(DAY - second)).await;
+    insert_ticket(db, &corp, "row-of-an-old-session", "row-expired-old", ago(Duration::ZERO)).await;
+    for (id, at) in [("row-old", ago(DAY + second)), ("row-young", ago(DAY - second))] {
+        insert_attempt(db, &corp, id, at).await;
+    }
+    for (seq, id, at) in [(-2, "row-old", ago(7 * DAY + second)), (-1, "row-young", ago(7 * DAY - second))] {
+        insert_feed_entry(db, &corp, seq, id, at).await;
     }
     for (id, at) in [("row-old", ago(180 * DAY + second)), ("row-young", ago(180 * DAY - second))] {
-        execute_sql(&t,
-            &format!(
-                "INSERT INTO audit (id, corp_id, at, event, person_id, userid, address, host, decision, detail, request_id) \
-                 VALUES ('{id}', '{corp}', {at}, 'gate', '', '', '', '', '', '', '')"
-            ),
-        )
-        .await;
+        insert_audit_row(db, &corp, id, at).await;
     }
     delete_old_rows(&t).await;
     assert_eq!(
@@ -206,37 +186,20 @@ async fn changes_and_runs_are_kept_for_90_days_and_the_last_complete_run_for_eve
     let (old, young) = (ago(90 * DAY + Duration::from_secs(1)), ago(90 * DAY - Duration::from_secs(1)));
     let corp = t.app.config.wecom.corp_id.as_str().to_owned();
     for (batch, id, at) in [(-3, "row-older", old - 1), (-2, "row-old", old), (-1, "row-young", young)] {
-        for n in 0..2 {
-            execute_sql(
-                &t,
-                &format!(
-                    "INSERT INTO directory_changes (batch, n, corp_id, kind, id, change) \
-                 VALUES ({batch}, {n}, '{corp}', 'unit', '{id}', 'updated')"
-                ),
-            )
-            .await;
-        }
-        execute_sql(&t, &format!(
-            "INSERT INTO publications (first_seq, batch, corp_id, count, at) VALUES ({}, {batch}, '{corp}', 2, {at})",
-            batch * 2
-        ))
-        .await;
+        insert_published_changes(&t.app.db, &corp, batch, id, at).await;
     }
     for (id, status, complete, dry_run, at) in [
-        ("row-1-complete", "done", 1, 0, old - 9),
-        ("row-2-last-complete", "done", 1, 0, old - 8),
-        ("row-3-rehearsal", "done", 1, 1, old - 7),
-        ("row-4-incomplete", "done", 0, 0, old - 6),
-        ("row-5-refused", "refused", 0, 0, old - 5),
-        ("row-6-failed", "failed", 0, 0, old),
-        ("row-7-young", "failed", 0, 0, young),
+        ("row-1-complete", "done", true, false, old - 9),
+        ("row-2-last-complete", "done", true, false, old - 8),
+        ("row-3-rehearsal", "done", true, true, old - 7),
+        ("row-4-incomplete", "done", false, false, old - 6),
+        ("row-5-refused", "refused", false, false, old - 5),
+        ("row-6-failed", "failed", false, false, old),
+        ("row-7-young", "failed", false, false, young),
     ] {
-        execute_sql(&t, &format!(
-            "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
-             reason, holder, lease_until, requested_at) VALUES ('{id}', '{corp}', 'full', 'command', {dry_run}, 0, \
-             '{status}', {complete}, '{{}}', NULL, '{{}}', NULL, '', 0, {at})"
-        ))
-        .await;
+        let run =
+            RunFixture { status, complete, dry_run, requested_at: at, ..RunFixture::running(id, "", 0) };
+        run.write(&t.app.db, &corp).await;
     }
     delete_old_rows(&t).await;
     assert_eq!(row_ids(&t, "directory_changes", "id").await, id_set(&["row-young"]));
@@ -266,28 +229,27 @@ async fn whoever_left_long_ago_is_forgotten_with_the_questions_about_them_once_n
     }
     rows.write(&t, published_version(&t).await).await;
     // A session that ended is kept for seven days, and so is its person.
-    execute_sql(&t, &format!(
-        "INSERT INTO sessions (sid, corp_id, person_id, family, audience, amr, auth_time, created_at, last_seen_at, \
-         expires_at, ended_at, address, user_agent) VALUES ('row-s', '{corp}', 'row-ended', 'row-s', 'h', 'wecom-app', 0, \
-         0, 0, {}, {}, '', '')",
-        now.millis() + 1,
-        now.minus(DAY).millis()
-    ))
-    .await;
+    let ended = SessionFixture {
+        sid: "row-s",
+        person: "row-ended",
+        audience: "h",
+        began_at: 0,
+        expires_at: now.millis() + 1,
+        ended_at: Some(now.minus(DAY).millis()),
+    };
+    ended.write(&t.app.db, corp.as_str()).await;
     let old = now.minus(90 * DAY + second).millis();
-    for (id, person, candidate, state, closed) in [
-        ("row-of-old", "row-old", "row-here", "separate", "1".to_owned()),
-        ("row-open-of-old", "row-old", "row-here", "open", "NULL".to_owned()),
-        ("row-of-young", "row-young", "row-here", "separate", "1".to_owned()),
-        ("row-about-old", "row-here", "row-old", "open", "NULL".to_owned()),
-        ("row-merged-old", "merged", "row-here", "merged", old.to_string()),
-        ("row-merged-young", "merged", "row-here", "merged", (old + 2000).to_string()),
+    for (id, person, candidate, state, closed_at) in [
+        ("row-of-old", "row-old", "row-here", "separate", Some(1)),
+        ("row-open-of-old", "row-old", "row-here", "open", None),
+        ("row-of-young", "row-young", "row-here", "separate", Some(1)),
+        ("row-about-old", "row-here", "row-old", "open", None),
+        ("row-merged-old", "merged", "row-here", "merged", Some(old)),
+        ("row-merged-young", "merged", "row-here", "merged", Some(old + 2000)),
     ] {
-        execute_sql(&t, &format!(
-            "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at, closed_at) \
-             VALUES ('{id}', '{corp}', 'renamed', '{person}', '[\"{candidate}\"]', '{state}', 0, {closed})"
-        ))
-        .await;
+        let conflict =
+            ConflictFixture { id, kind: "renamed", person, candidates: &[candidate], state, closed_at };
+        conflict.write(&t.app.db, corp.as_str()).await;
     }
     delete_old_rows(&t).await;
     assert_eq!(row_ids(&t, "person_rows", "person_id").await, id_set(&["row-young", "row-here"]));
@@ -304,7 +266,10 @@ async fn whoever_left_long_ago_is_forgotten_with_the_questions_about_them_once_n
         "of nobody who could be it is anything known"
     );
     assert_eq!(conflict_state(&t, "row-of-young").await, "separate");
-    let removed = directory_changes(&t).await.into_iter().filter(|change| change.change == "removed");
+    let removed = directory_changes(&t)
+        .await
+        .into_iter()
+        .filter(|change| change.change == DirectoryChangeKind::Removed);
     let mut told: Vec<_> = removed.map(|change| change.id).collect();
     told.sort();
     assert_eq!(told, ["row-ended", "row-old"], "applications hear of it");
@@ -325,10 +290,10 @@ async fn whoever_left_and_is_still_signed_in_is_not_forgotten() {
     let t = TestApp::with("[directory]\npurge_left_after = \"1d\"").await;
     t.signed_in("zhangsan").await;
     let left = t.app.clock.now().minus(2 * DAY).millis();
-    execute_sql(&t, &format!("UPDATE person_rows SET status = 'left', left_at = {left}")).await;
+    mark_person_left(&t.app.db, "zhangsan", Some(left)).await;
     delete_old_rows(&t).await;
     assert_eq!((t.count_rows("person_rows").await, t.count_rows("persons").await), (1, 1));
-    execute_sql(&t, &format!("UPDATE sessions SET ended_at = {left}")).await;
+    end_all_sessions(&t.app.db, left).await;
     delete_old_rows(&t).await;
     assert_eq!((t.count_rows("person_rows").await, t.count_rows("persons").await), (0, 1));
 }
@@ -338,11 +303,7 @@ async fn more_old_rows_than_one_transaction_takes_are_all_deleted() {
     let t = TestApp::start().await;
     let old = t.app.clock.now().minus(181 * DAY).millis();
     for n in 0..1203 {
-        let row = format!(
-            "INSERT INTO audit (id, corp_id, at, event, person_id, userid, address, host, decision, detail, request_id) \
-             VALUES ('row-{n}', 'c', {old}, 'gate', '', '', '', '', '', '', '')"
-        );
-        execute_sql(&t, &row).await;
+        insert_audit_row(&t.app.db, "c", &format!("row-{n}"), old).await;
     }
     delete_old_rows(&t).await;
     assert!(row_ids(&t, "audit", "id").await.is_empty());

@@ -8,7 +8,6 @@ use gongpai::testing::base::secret::Secret;
 use gongpai::testing::db::{DatabaseLocation, Db};
 use reqwest::Method;
 use serde_json::json;
-use sqlx::AssertSqlSafe;
 
 use crate::support::changes::{count_missing_changes, count_unpublished_changes};
 use crate::support::chart::read_published_version;
@@ -22,6 +21,7 @@ use crate::support::company::{
 };
 use crate::support::database::TestDatabase;
 use crate::support::eventually;
+use crate::support::planted_rows::expire_run_leases_of_others;
 use crate::support::serve::ServeProcess;
 use crate::support::sync_runs::{read_running_run, read_sync_runs, reason_code};
 
@@ -48,17 +48,6 @@ async fn open_database(database: &TestDatabase) -> Db {
         DatabaseLocation::Postgres(&url)
     };
     Db::open(location).await.expect("the database opens")
-}
-
-/// Ends the lease of a run whose process was killed and is not `serve`.
-async fn expire_lease(db: &Db, serve: &ServeProcess) {
-    let over = format!(
-        "UPDATE sync_runs SET lease_until = 0 WHERE status = 'running' AND holder NOT LIKE '{} %'",
-        serve.process.id()
-    );
-    let mut tx = db.write().await.expect("a transaction");
-    sqlx::query(AssertSqlSafe(over)).execute(&mut *tx).await.expect("written");
-    tx.commit().await.expect("written");
 }
 
 /// Local entries; after their creation their bytes never change.
@@ -268,7 +257,7 @@ async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old
         let attempted = wecom.read(expected_chart);
         let (before, calls) = (read_published_version(&db).await, wecom.calls("user/list"));
         let run = serve.request_run().await;
-        expire_lease(&db, &serve).await;
+        expire_run_leases_of_others(&db, serve.process.id()).await;
         // Queue a run; the process looks at once.
         serve.request_run().await;
         eventually("the run begins", async || {
@@ -321,7 +310,7 @@ async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old
     );
 
     let run = serve.request_run().await;
-    expire_lease(&db, &serve).await;
+    expire_run_leases_of_others(&db, serve.process.id()).await;
     serve.wait_until_done(&run).await;
     let now = read_api_view(&serve).await;
     let wrong = describe_differences(&now.chart, &wecom.read(expected_chart));

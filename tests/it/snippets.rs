@@ -499,7 +499,7 @@ async fn behind_the_snippet_a_client_chooses_no_request_id_and_no_address_in_our
     .await
     .expect("the trail");
     assert!(!rows.is_empty());
-    for (_, row) in rows {
+    for row in rows {
         assert_ne!(row.request_id, "chosen-by-the-client");
         assert_eq!(row.address, "127.0.0.1");
     }

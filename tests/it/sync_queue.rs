@@ -14,7 +14,8 @@ use gongpai::testing::sync::state::{SyncCause, SyncKind, SyncRunReason, SyncRunS
 use tokio_util::sync::CancellationToken;
 
 use crate::support::app::run_all_at_once;
-use crate::support::replica::{ReplicaSite, SyncReplica};
+use crate::support::planted_rows::{mark_chart_complete, set_schedule_instants};
+use crate::support::replica::ReplicaSite;
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
@@ -187,7 +188,7 @@ async fn a_run_that_cannot_be_made_fails_and_says_why() {
 async fn a_schedule_fires_once_however_many_replicas_look() {
     let place = ReplicaSite::new().await;
     let (a, b) = (place.replica_with(SCHEDULES_TOML).await, place.replica_with(SCHEDULES_TOML).await);
-    mark_chart_complete(&a).await;
+    mark_chart_complete(&a.db, 1).await;
     a.fire_due().await;
     b.fire_due().await;
     assert!(a.queued_runs().await.is_empty(), "a new schedule is not due before its time");
@@ -217,7 +218,7 @@ async fn a_schedule_fires_once_however_many_replicas_look() {
 async fn firings_that_were_missed_are_one_and_the_thorough_one_wins() {
     let place = ReplicaSite::new().await;
     let before = place.replica_with(SCHEDULES_TOML).await;
-    mark_chart_complete(&before).await;
+    mark_chart_complete(&before.db, 1).await;
     before.fire_due().await;
     drop(before);
     place.clock.advance(Duration::from_secs(3 * 24 * 3600 + 30));
@@ -257,10 +258,10 @@ async fn the_first_start_reads_everything_at_once() {
 async fn a_clock_that_was_wrong_once_does_not_silence_a_schedule() {
     let place = ReplicaSite::new().await;
     let a = place.replica_with(SCHEDULES_TOML).await;
-    mark_chart_complete(&a).await;
+    mark_chart_complete(&a.db, 1).await;
     a.fire_due().await;
-    let far = "UPDATE schedules SET last_at = 4102444800000";
-    sqlx::query(far).execute(a.db.pool()).await.expect("a clock in 2100");
+    let year_2100 = 4_102_444_800_000;
+    set_schedule_instants(&a.db, year_2100).await;
     let b = place.replica_with(SCHEDULES_TOML).await;
     b.fire_due().await;
     assert!(b.queued_runs().await.is_empty());
@@ -285,10 +286,10 @@ async fn who_asked_for_a_run_and_what_was_refused_is_in_the_audit_trail() {
     assert!(a.sync.queue().end(&run.id, &end).await.unwrap());
     let corp = CorpId::new(place.wecom.read(|world| world.corp_id.clone()));
     let rows = audit::store::list_rows(&a.db, &corp, None, Timestamp::from_millis(0), "", 100).await.unwrap();
-    let rows = rows.iter().map(|(_, row)| format!("{} {} {}", row.event, row.decision, row.detail)).collect();
+    let rows = rows.iter().map(|row| format!("{} {} {}", row.event, row.decision, row.detail)).collect();
     let want = [
         format!("sync allowed full run {id}, forced, by command line"),
-        format!("sync allowed update run {id}, by the API client hr"),
+        format!("sync allowed update run {id}, by API client hr"),
         format!("sync refused run {id}: {}", end.reason.expect("a reason").text().en),
     ];
     assert_eq!(sorted(rows), sorted(want.to_vec()));
@@ -322,9 +323,4 @@ async fn old_runs_go_but_the_last_complete_one_stays() {
 fn sorted(mut list: Vec<String>) -> Vec<String> {
     list.sort();
     list
-}
-
-/// Pretends that a run once read everything.
-async fn mark_chart_complete(replica: &SyncReplica) {
-    sqlx::query("UPDATE charts SET complete_at = 1").execute(replica.db.pool()).await.expect("a chart");
 }

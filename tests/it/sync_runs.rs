@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::support::app::{TestApp, configuration};
 use crate::support::database::TestDatabase;
 use crate::support::eventually;
+use crate::support::planted_rows::ConflictFixture;
 use crate::support::process::{Program, Signal};
 use crate::support::replica::{ReplicaSite, SyncReplica};
 
@@ -104,8 +105,8 @@ async fn a_run_that_would_remove_too_much_is_refused_until_it_is_forced() {
     let rows = audit::store::list_rows(&a.db, &corp_of(&place), None, since, "", 100).await.expect("rows");
     let details: Vec<_> = rows
         .into_iter()
-        .filter(|(_, row)| row.event == "sync" && row.decision == "refused")
-        .map(|(_, row)| row.detail)
+        .filter(|row| row.event == "sync" && row.decision == "refused")
+        .map(|row| row.detail)
         .collect();
     assert_eq!(details, [format!("run {}: {reason}", refused.id)]);
     let rehearsal = work_request(&a, SyncRequest { dry_run: true, ..full_request() }).await;
@@ -144,12 +145,9 @@ async fn a_gateway_works_on_what_is_asked_for_and_counts_it() {
 
     // An hour later most of the company is gone, and a conflict is open.
     t.app.clock.advance(std::time::Duration::from_secs(3600));
-    crate::support::directory::execute_sql(
-        &t,
-        "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
-         SELECT 'c1', corp_id, 'reused', id, '[]', 'open', 0 FROM persons WHERE userid = 'zhangsan'",
-    )
-    .await;
+    let zhangsan = crate::support::directory::find_holder(&t, "zhangsan").await;
+    let conflict = ConflictFixture::open("c1", "reused", &zhangsan, &[]);
+    conflict.write(&t.app.db, t.app.config.wecom.corp_id.as_str()).await;
     for userid in ["wangwu", "zhaoliu", "sunqi"] {
         t.wecom.remove_member(userid);
     }

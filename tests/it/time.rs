@@ -8,6 +8,7 @@ use gongpai::testing::directory::PersonStatus;
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{BrowserRequest, DESKTOP};
 use crate::support::directory::{count_active_checked_before, find_person};
+use crate::support::planted_rows::{SessionFixture, insert_identity, insert_member_row};
 use crate::support::sessions::find_open_session_ids;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -100,30 +101,21 @@ async fn insert_signed_in_members(t: &TestApp, count: usize) {
     });
     let (corp, now) = (&t.app.config.wecom.corp_id, t.app.clock.now());
     let later = now.plus(HOUR * 12).millis();
-    let mut tx = t.app.db.write().await.unwrap();
+    let (db, corp, now) = (&t.app.db, corp.as_str(), now.millis());
     for n in 0..count {
-        let now = now.millis();
-        for sql in [
-            format!(
-                "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) \
-                 VALUES ('p{n}', '{corp}', 'm{n}', {now}, 0, {now})"
-            ),
-            format!(
-                "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, \
-                 memberships, detail, said, updated_at) VALUES ('p{n}', '{corp}', 0, {}, 'm{n}', '某人', '', \
-                 'wecom', 'active', '[]', '{{}}', '', {now})",
-                i64::MAX
-            ),
-            format!(
-                "INSERT INTO sessions (sid, corp_id, person_id, family, audience, amr, auth_time, created_at, \
-                 last_seen_at, expires_at, address, user_agent) VALUES ('s{n}', '{corp}', 'p{n}', 's{n}', \
-                 'oa.example.com', 'wecom-app', {now}, {now}, {now}, {later}, '', '')"
-            ),
-        ] {
-            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
-        }
+        let (person, userid) = (format!("p{n}"), format!("m{n}"));
+        insert_identity(db, corp, &person, &userid, now).await.expect("nobody has the userid");
+        insert_member_row(db, corp, &person, (&userid, "某人"), "[]", 0).await;
+        let session = SessionFixture {
+            sid: &format!("s{n}"),
+            person: &person,
+            audience: "oa.example.com",
+            began_at: now,
+            expires_at: later,
+            ended_at: None,
+        };
+        session.write(db, corp).await;
     }
-    tx.commit().await.unwrap();
 }
 
 /// Returns the gauge of overdue rechecks from `/metrics`.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{PUBLIC_URL, ROOT_SECRET, TestApp};
 use crate::support::browser::BrowserRequest;
+use crate::support::planted_rows::set_public_keys;
 
 const SESSION_COOKIE: &str = "__Host-gongpai";
 
@@ -269,7 +270,7 @@ async fn case_56_a_public_key_planted_in_the_database_keeps_the_gateway_from_sta
     let root: [u8; 32] = STANDARD.decode(ROOT_SECRET).unwrap().try_into().unwrap();
     let corp = &t.app.config.wecom.corp_id;
     for text in [other.to_string(), jwk.to_string().replace("sig", "enc"), "{}".to_owned()] {
-        sqlx::query("UPDATE signing_keys SET jwk = $1").bind(&text).execute(t.app.db.pool()).await.unwrap();
+        set_public_keys(&t.app.db, &text).await;
         let opened = SigningKeys::open(t.app.db.clone(), corp.clone(), &root, t.app.clock.clone());
         let error = opened.await.expect_err("it starts").to_string();
         assert!(error.contains("public half of signing key"), "{error}");
@@ -439,11 +440,12 @@ async fn a_rotated_key_signs_after_the_jwks_may_be_known_and_the_old_ones_tokens
     assert_eq!(jwks().await, [kid(&old)]);
     let entry = gongpai::testing::audit::AuditEntry {
         event: gongpai::testing::audit::AuditEvent::KeyRotate,
+        actor: gongpai::testing::audit::Actor::System,
         person: None,
         userid: String::new(),
         address: None,
         host: String::new(),
-        decision: "done",
+        decision: gongpai::testing::audit::AuditDecision::Done,
         detail: String::new(),
         request_id: String::new(),
     };

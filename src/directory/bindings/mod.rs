@@ -8,6 +8,8 @@ pub(crate) mod store;
 
 use std::collections::HashMap;
 
+use sqlx::FromRow;
+
 use crate::base::id::{PersonId, UserId};
 
 /// All bindings, from folded userids to persons.
@@ -42,7 +44,7 @@ impl RuleBindings {
 }
 
 /// A userid in a rule that belongs to somebody else now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub(crate) struct ReassignedUserid {
     /// The userid, as WeCom writes it.
     pub userid: UserId,

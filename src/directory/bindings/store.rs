@@ -1,25 +1,30 @@
 //! SQL of bindings.
 
-use sqlx::Row as _;
+use const_format::formatcp;
+use sqlx::FromRow;
 
 use super::{ReassignedUserid, RuleBindings};
 use crate::base::id::{CorpId, PersonId, UserId};
 use crate::db::Db;
 use crate::db::feed::{FeedKind, FeedTransaction};
+use crate::db::types::{FlagColumn, JsonColumn};
 use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
-use crate::directory::row::{from_json, published, to_json};
+use crate::directory::{EntrySource, PersonStatus};
+
+const LOCAL: &str = EntrySource::Local.as_str();
+const LEFT: &str = PersonStatus::Left.as_str();
 
 /// Reads every binding.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn load_bindings(db: &Db, corp: &CorpId) -> sqlx::Result<RuleBindings> {
-    let rows = sqlx::query("SELECT userid, person_id FROM rule_bindings WHERE corp_id = $1")
-        .bind(corp.as_str())
-        .fetch_all(db.pool())
-        .await?;
-    let read = |row: &sqlx::any::AnyRow| Ok((row.try_get(0)?, PersonId::new(row.try_get::<String, _>(1)?)));
-    Ok(RuleBindings::new(rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()?))
+    let rows: Vec<(String, PersonId)> =
+        sqlx::query_as("SELECT userid, person_id FROM rule_bindings WHERE corp_id = $1")
+            .bind(corp)
+            .fetch_all(db.pool())
+            .await?;
+    Ok(RuleBindings::new(rows))
 }
 
 /// Binds a userid to the first person that a rule matched. An existing binding stays.
@@ -68,48 +73,49 @@ async fn put_binding(
     person: &PersonId,
 ) -> sqlx::Result<()> {
     let (corp, now) = (change.corp().clone(), change.now());
-    let done = sqlx::query(sql)
-        .bind(corp.as_str())
-        .bind(userid.folded())
-        .bind(person.as_str())
-        .bind(now.millis())
-        .execute(change.tx())
-        .await?;
+    let done =
+        sqlx::query(sql).bind(corp).bind(userid.folded()).bind(person).bind(now).execute(change.tx()).await?;
     if done.rows_affected() > 0 {
         change.announce(FeedKind::Binding, userid.folded());
     }
     Ok(())
 }
 
+const LIST_REASSIGNED: &str = formatcp!(
+    "SELECT v.userid, b.person_id AS bound, v.person_id AS holder, v.name AS holder_name, \
+       COALESCE((SELECT o.name FROM person_rows o WHERE o.person_id = b.person_id \
+                   AND o.since <= c.version AND o.until > c.version), '') AS bound_name \
+     FROM rule_bindings b JOIN persons p ON p.corp_id = b.corp_id AND lower(p.userid) = b.userid \
+         AND p.released_at IS NULL AND p.id <> b.person_id \
+       JOIN person_rows v ON v.person_id = p.id \
+       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+     WHERE b.corp_id = $1 AND v.status <> '{LEFT}' ORDER BY b.userid"
+);
+
 /// Returns the userids in rules that belong to somebody else now, by userid.
 ///
 /// # Errors
 /// If the database fails.
 pub(crate) async fn list_reassigned(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<ReassignedUserid>> {
-    let rows = sqlx::query(concat!(
-        "SELECT v.userid, b.person_id, COALESCE((SELECT o.name FROM person_rows o WHERE o.person_id = b.person_id \
-            AND o.since <= c.version AND o.until > c.version), ''), v.person_id, v.name \
-         FROM rule_bindings b JOIN persons p ON p.corp_id = b.corp_id AND lower(p.userid) = b.userid \
-           AND p.released_at IS NULL AND p.id <> b.person_id \
-         JOIN person_rows v ON v.person_id = p.id ",
-        published!(),
-        "WHERE b.corp_id = $1 AND v.status <> 'left' ORDER BY b.userid"
-    ))
-    .bind(corp.as_str())
-    .fetch_all(db.pool())
-    .await?;
-    let read = |row: &sqlx::any::AnyRow| {
-        let text = |column: usize| row.try_get::<String, _>(column);
-        Ok(ReassignedUserid {
-            userid: UserId::new(text(0)?),
-            bound: PersonId::new(text(1)?),
-            bound_name: text(2)?,
-            holder: PersonId::new(text(3)?),
-            holder_name: text(4)?,
-        })
-    };
-    rows.iter().map(read).collect()
+    sqlx::query_as(LIST_REASSIGNED).bind(corp).fetch_all(db.pool()).await
 }
+
+#[derive(FromRow)]
+struct UseridListRow {
+    id: String,
+    until: i64,
+    userids: JsonColumn<Vec<UserId>>,
+}
+
+const SELECT_LEADERS: &str = formatcp!(
+    "SELECT v.id, v.until, v.leaders AS userids FROM unit_rows v \
+       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+     WHERE v.leaders <> '[]' AND ($2 = 1 OR v.source = '{LOCAL}') ORDER BY v.id"
+);
+
+const SELECT_TAG_USERS: &str = "SELECT v.id, v.until, v.users AS userids FROM tag_rows v \
+       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+     WHERE v.users <> '[]' ORDER BY v.id";
 
 /// Removes userids that went to somebody else from lists that mean the holder before.
 ///
@@ -126,23 +132,13 @@ pub(crate) async fn strip_reassigned_userids(
 ) -> sqlx::Result<()> {
     let folded: Vec<String> = userids.iter().map(UserId::folded).collect();
     let corp = change.corp().clone();
-    let units = sqlx::query(concat!(
-        "SELECT v.id, v.until, v.leaders, v.source FROM unit_rows v ",
-        published!(),
-        "WHERE v.leaders <> '[]' AND ($2 = 1 OR v.source = 'local') ORDER BY v.id"
-    ))
-    .bind(corp.as_str())
-    .bind(i64::from(departments))
-    .fetch_all(change.tx())
-    .await?;
-    let tags = sqlx::query(concat!(
-        "SELECT v.id, v.until, v.users FROM tag_rows v ",
-        published!(),
-        "WHERE v.users <> '[]' ORDER BY v.id"
-    ))
-    .bind(corp.as_str())
-    .fetch_all(change.tx())
-    .await?;
+    let units: Vec<UseridListRow> = sqlx::query_as(SELECT_LEADERS)
+        .bind(&corp)
+        .bind(FlagColumn(departments))
+        .fetch_all(change.tx())
+        .await?;
+    let tags: Vec<UseridListRow> =
+        sqlx::query_as(SELECT_TAG_USERS).bind(&corp).fetch_all(change.tx()).await?;
     let mut stripped = false;
     for (rows, entity, sql) in [
         (
@@ -156,20 +152,17 @@ pub(crate) async fn strip_reassigned_userids(
             "UPDATE tag_rows SET users = $3, updated_at = $4 WHERE id = $1 AND until = $2",
         ),
     ] {
-        for row in rows {
-            let (id, until, list): (String, i64, String) =
-                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            let named: Vec<UserId> = from_json("a list of userids", &list)?;
+        for UseridListRow { id, until, userids: JsonColumn(named) } in rows {
             let kept: Vec<&UserId> = named.iter().filter(|u| !folded.contains(&u.folded())).collect();
             if kept.len() == named.len() {
                 continue;
             }
-            let now = change.now().millis();
+            let now = change.now();
             // `until` selects the published row; a row that a run has prepared stays as it is.
             sqlx::query(sql)
                 .bind(&id)
                 .bind(until)
-                .bind(to_json(&kept)?)
+                .bind(JsonColumn(kept))
                 .bind(now)
                 .execute(change.tx())
                 .await?;

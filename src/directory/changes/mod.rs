@@ -5,11 +5,15 @@
 
 pub(crate) mod store;
 
+use serde::Serialize;
+
 pub use self::store::DirectoryTransaction;
 use crate::db::types::column_enum;
 
 column_enum! {
     /// The kind of object that changed in the directory.
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
     pub enum DirectoryEntity {
         Unit = "unit",
         Person = "person",
@@ -19,6 +23,8 @@ column_enum! {
 
 column_enum! {
     /// The change of an object of the directory.
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
     pub enum DirectoryChangeKind {
         Created = "created",
         /// The object is different; a person who left counts as updated.

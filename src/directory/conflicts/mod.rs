@@ -5,10 +5,12 @@
 //! of the candidate, which applications have known for longer; or it is a different person, and
 //! nobody is asked again.
 
+pub(crate) mod state;
 pub(crate) mod store;
 
 use serde::Serialize;
 
+pub(crate) use self::state::{ConflictKind, ConflictState};
 use super::chart::Chart;
 use super::edit::{EditError, is_local_unit};
 use super::{EntrySource, Person, PersonDetails, PersonStatus};
@@ -19,11 +21,7 @@ use crate::base::id::{ConflictId, PersonId, UserId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Conflict {
     pub id: ConflictId,
-    /// `ambiguous`: several local persons fit a member, several members fit a local person, or a
-    /// member has the mobile number or mail address of a local person of another name. `renamed`:
-    /// one person left and one joined in the same run, with the same name and unit. `reused`: a
-    /// userid came back after its holder had left.
-    pub kind: String,
+    pub kind: ConflictKind,
     /// The flagged person.
     pub person_id: PersonId,
     /// The persons that it could be.
@@ -91,28 +89,6 @@ impl From<EditError> for ResolveError {
         match refused {
             EditError::Store(error) => Self::Store(error),
             _ => Self::Busy,
-        }
-    }
-}
-
-/// How a conflict was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ConflictOutcome {
-    /// The two persons are one.
-    Merged,
-    /// They are two persons.
-    Separate,
-    /// One of the persons is gone.
-    Gone,
-}
-
-impl ConflictOutcome {
-    /// Returns the word of the table.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Merged => "merged",
-            Self::Separate => "separate",
-            Self::Gone => "gone",
         }
     }
 }

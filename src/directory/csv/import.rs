@@ -243,11 +243,11 @@ impl CsvRecord {
 
 fn parse_status(cell: &str) -> Result<PersonStatus, String> {
     let zh = STATUS_WORDS.iter().find(|(word, _)| *word == cell).map(|(_, status)| *status);
-    let known = zh.unwrap_or_else(|| PersonStatus::parse(&cell.to_ascii_lowercase()));
-    if known == PersonStatus::Left {
-        return Err(format!("status {cell:?}: write active (正常), disabled (已禁用) or inactive (未激活)"));
-    }
-    Ok(known)
+    zh.or_else(|| PersonStatus::parse(&cell.to_ascii_lowercase()))
+        .filter(|status| *status != PersonStatus::Left)
+        .ok_or_else(|| {
+            format!("status {cell:?}: write active (正常), disabled (已禁用) or inactive (未激活)")
+        })
 }
 
 /// Returns the fields that differ, by the names of the columns.

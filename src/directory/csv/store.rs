@@ -1,9 +1,22 @@
 //! SQL of tables of persons.
 
+use const_format::formatcp;
+
 use crate::base::id::{CorpId, PersonId};
 use crate::db::Db;
-use crate::directory::Person;
-use crate::directory::row::{self, published};
+use crate::db::types::FlagColumn;
+use crate::directory::row::PersonRow;
+use crate::directory::{EntrySource, Person};
+
+const LOCAL: &str = EntrySource::Local.as_str();
+
+const LIST_PERSONS: &str = formatcp!(
+    "SELECT v.person_id, v.userid, v.name, v.email, v.source, v.status, v.left_at, v.main_unit, v.memberships, \
+       v.detail, v.said \
+     FROM person_rows v \
+       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+     WHERE v.person_id > $2 AND (v.source = '{LOCAL}' OR $3 = 1) ORDER BY v.person_id LIMIT $4"
+);
 
 /// Returns up to `limit` persons by id after `after`: local ones only, or everybody.
 ///
@@ -16,20 +29,12 @@ pub(crate) async fn list_export_page(
     after: &PersonId,
     limit: i64,
 ) -> sqlx::Result<Vec<Person>> {
-    sqlx::query(concat!(
-        "SELECT ",
-        row::person_columns!(),
-        " FROM person_rows v ",
-        published!(),
-        "WHERE v.person_id > $2 AND (v.source = 'local' OR $3 = 1) ORDER BY v.person_id LIMIT $4"
-    ))
-    .bind(corp.as_str())
-    .bind(after.as_str())
-    .bind(i64::from(everybody))
-    .bind(limit)
-    .fetch_all(db.pool())
-    .await?
-    .iter()
-    .map(row::person_from_row)
-    .collect()
+    let rows: Vec<PersonRow> = sqlx::query_as(LIST_PERSONS)
+        .bind(corp)
+        .bind(after)
+        .bind(FlagColumn(everybody))
+        .bind(limit)
+        .fetch_all(db.pool())
+        .await?;
+    Ok(rows.into_iter().map(Person::from).collect())
 }

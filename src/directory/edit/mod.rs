@@ -266,8 +266,8 @@ impl PersonInput {
         }
         check_name("name", &self.name)?;
         let status = match PersonStatus::parse(&self.status) {
-            PersonStatus::Left => return reject_input("status: active, disabled or inactive"),
-            status => status,
+            Some(PersonStatus::Left) | None => return reject_input("status: active, disabled or inactive"),
+            Some(status) => status,
         };
         check_userids("direct_leaders", &self.direct_leaders, MAX_DIRECT_LEADERS)?;
         for (field, text) in [

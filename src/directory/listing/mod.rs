@@ -8,6 +8,7 @@ pub(crate) mod store;
 use serde::Serialize;
 
 use super::PersonStatus;
+use super::changes::{DirectoryChangeKind, DirectoryEntity};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UnitId};
 
@@ -26,12 +27,10 @@ pub(crate) struct PersonFilter {
 pub struct DirectoryChange {
     /// The sequence number: numbers rise in the order in which changes became visible.
     pub seq: i64,
-    /// `unit`, `person` or `tag`.
-    pub kind: String,
+    pub kind: DirectoryEntity,
     /// Our id of the entry.
     pub id: String,
-    /// `created`, `updated` or `removed`; a person who left is `updated`.
-    pub change: String,
+    pub change: DirectoryChangeKind,
     /// When it was published.
     pub at: Timestamp,
 }

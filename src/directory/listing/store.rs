@@ -1,15 +1,22 @@
 //! SQL of the lists: persons page by page, and the change feed.
 
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
+use sqlx::FromRow;
 
 use super::{DirectoryChange, Feed, PersonFilter};
 use crate::base::clock::Timestamp;
 use crate::base::id::CorpId;
 use crate::db::Db;
 use crate::db::feed::{FeedCounter, read_counter};
-use crate::directory::row::{self, published};
+use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity};
+use crate::directory::row::PersonRow;
 use crate::directory::{Person, PersonStatus};
+
+const LIST_PERSONS: &str = "SELECT v.person_id, v.userid, v.name, v.email, v.source, v.status, v.left_at, v.main_unit, \
+       v.memberships, v.detail, v.said \
+     FROM person_rows v \
+       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+     WHERE v.person_id > $2 AND ($3 = '' OR v.status = $3) AND ($4 = '' OR v.memberships LIKE $4) \
+     ORDER BY v.person_id LIMIT $5";
 
 /// Returns up to `limit` persons of the published version by id, including those who left.
 ///
@@ -23,24 +30,22 @@ pub(crate) async fn list_persons(
 ) -> sqlx::Result<Vec<Person>> {
     // We wrote this text (see `row::format_memberships`), and our ids contain no wildcards.
     let unit = which.unit.as_ref().map_or_else(String::new, |unit| format!("%[\"{unit}\",%"));
-    sqlx::query(concat!(
-        "SELECT ",
-        row::person_columns!(),
-        " FROM person_rows v ",
-        published!(),
-        "WHERE v.person_id > $2 AND ($3 = '' OR v.status = $3) AND ($4 = '' OR v.memberships LIKE $4) \
-         ORDER BY v.person_id LIMIT $5"
-    ))
-    .bind(corp.as_str())
-    .bind(which.after.as_ref().map_or("", |id| id.as_str()))
-    .bind(which.status.map_or("", PersonStatus::as_str))
-    .bind(unit)
-    .bind(limit)
-    .fetch_all(db.pool())
-    .await?
-    .iter()
-    .map(row::person_from_row)
-    .collect()
+    let rows: Vec<PersonRow> = sqlx::query_as(LIST_PERSONS)
+        .bind(corp)
+        .bind(which.after.as_ref().map_or("", |id| id.as_str()))
+        .bind(which.status.map_or("", PersonStatus::as_str))
+        .bind(unit)
+        .bind(limit)
+        .fetch_all(db.pool())
+        .await?;
+    Ok(rows.into_iter().map(Person::from).collect())
+}
+
+#[derive(FromRow)]
+struct PublicationRow {
+    first_seq: i64,
+    count: i64,
+    corp_id: CorpId,
 }
 
 /// A publication: the range of sequence numbers that it gave to its changes.
@@ -120,15 +125,13 @@ fn assemble_feed(
 
 /// Returns the oldest kept number of this corporation.
 async fn oldest_seq(db: &Db, corp: &CorpId) -> sqlx::Result<Option<i64>> {
-    sqlx::query(
+    sqlx::query_scalar(
         "SELECT p.first_seq + COALESCE((SELECT MIN(d.n) FROM directory_changes d WHERE d.batch = p.batch), p.count) \
          FROM publications p WHERE p.corp_id = $1 ORDER BY p.first_seq LIMIT 1",
     )
-    .bind(corp.as_str())
+    .bind(corp)
     .fetch_optional(db.pool())
-    .await?
-    .map(|row| row.try_get(0))
-    .transpose()
+    .await
 }
 
 /// Returns the publication that contains `since + 1` and those after it.
@@ -140,7 +143,7 @@ async fn list_publications(
     since: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<FeedPublication>> {
-    sqlx::query(
+    let rows: Vec<PublicationRow> = sqlx::query_as(
         "SELECT first_seq, count, corp_id FROM publications \
          WHERE first_seq >= (SELECT MAX(first_seq) FROM publications WHERE first_seq <= $1) \
          ORDER BY first_seq LIMIT $2",
@@ -148,13 +151,13 @@ async fn list_publications(
     .bind(since + 1)
     .bind(limit)
     .fetch_all(db.pool())
-    .await?
-    .iter()
-    .map(|row| {
-        let owner: String = row.try_get(2)?;
-        Ok(FeedPublication { first: row.try_get(0)?, count: row.try_get(1)?, ours: owner == corp.as_str() })
-    })
-    .collect()
+    .await?;
+    let read = |row: PublicationRow| FeedPublication {
+        first: row.first_seq,
+        count: row.count,
+        ours: row.corp_id == *corp,
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// Returns the rows of one publication from its row `offset` on.
@@ -165,20 +168,18 @@ async fn rows_of_publication(
     offset: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<(i64, DirectoryChange)>> {
-    sqlx::query(
+    let rows: Vec<ChangeRow> = sqlx::query_as(
         "SELECT p.first_seq, d.n, d.kind, d.id, d.change, p.at \
          FROM publications p JOIN directory_changes d ON d.batch = p.batch \
          WHERE p.first_seq = $1 AND p.corp_id = $2 AND d.n >= $3 AND d.n < p.count ORDER BY d.n LIMIT $4",
     )
     .bind(first)
-    .bind(corp.as_str())
+    .bind(corp)
     .bind(offset)
     .bind(limit)
     .fetch_all(db.pool())
-    .await?
-    .iter()
-    .map(change_from_row)
-    .collect()
+    .await?;
+    Ok(rows.into_iter().map(ChangeRow::into_change).collect())
 }
 
 /// Returns the first rows of the publications after `between.0` up to `between.1`.
@@ -191,7 +192,7 @@ async fn rows_of_next_publications(
     between: (i64, i64),
     limit: i64,
 ) -> sqlx::Result<Vec<(i64, DirectoryChange)>> {
-    sqlx::query(
+    let rows: Vec<ChangeRow> = sqlx::query_as(
         "SELECT p.first_seq, d.n, d.kind, d.id, d.change, p.at \
          FROM publications p JOIN directory_changes d ON d.batch = p.batch \
          WHERE p.first_seq > $1 AND p.first_seq <= $2 AND p.corp_id = $3 AND d.n < $4 AND d.n < p.count \
@@ -199,28 +200,29 @@ async fn rows_of_next_publications(
     )
     .bind(between.0)
     .bind(between.1)
-    .bind(corp.as_str())
+    .bind(corp)
     .bind(limit)
     .fetch_all(db.pool())
-    .await?
-    .iter()
-    .map(change_from_row)
-    .collect()
+    .await?;
+    Ok(rows.into_iter().map(ChangeRow::into_change).collect())
 }
 
-fn change_from_row(row: &AnyRow) -> sqlx::Result<(i64, DirectoryChange)> {
-    let (first, n): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    let at = Timestamp::from_millis(row.try_get(5)?);
-    Ok((
-        first,
-        DirectoryChange {
-            seq: first + n,
-            kind: row.try_get(2)?,
-            id: row.try_get(3)?,
-            change: row.try_get(4)?,
-            at,
-        },
-    ))
+#[derive(FromRow)]
+struct ChangeRow {
+    first_seq: i64,
+    n: i64,
+    kind: DirectoryEntity,
+    id: String,
+    change: DirectoryChangeKind,
+    at: Timestamp,
+}
+
+impl ChangeRow {
+    /// Returns the first number of its publication, and the change with its own number.
+    fn into_change(self) -> (i64, DirectoryChange) {
+        let Self { first_seq, n, kind, id, change, at } = self;
+        (first_seq, DirectoryChange { seq: first_seq + n, kind, id, change, at })
+    }
 }
 
 #[cfg(test)]
@@ -235,9 +237,9 @@ mod tests {
     fn rows(first: i64, numbers: impl IntoIterator<Item = i64>) -> Vec<(i64, DirectoryChange)> {
         let row = |seq| DirectoryChange {
             seq,
-            kind: "unit".to_owned(),
+            kind: DirectoryEntity::Unit,
             id: seq.to_string(),
-            change: "updated".to_owned(),
+            change: DirectoryChangeKind::Updated,
             at: Timestamp::from_millis(0),
         };
         numbers.into_iter().map(|seq| (first, row(seq))).collect()

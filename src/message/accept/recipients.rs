@@ -5,10 +5,10 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::MAX_TARGETS;
-use super::store;
 use crate::base::clock::Timestamp;
 use crate::base::id::UserId;
 use crate::db::Db;
+use crate::directory::accounts::store as accounts;
 use crate::directory::chart::{Chart, ChartReference, ReferenceError};
 use crate::directory::{EntrySource, PersonStatus};
 use crate::message::content::{FieldError, RequestedRecipients};
@@ -45,7 +45,7 @@ pub(super) async fn resolve_targets(
         add_error(errors, "to", "names nobody: users, units, tags or all".to_owned());
     }
     let userids = parse_userids(&to.users, errors);
-    let holders = store::find_userid_owners(db, &settings.corp, &userids).await?;
+    let holders = accounts::find_userid_holders(db, &settings.corp, &userids).await?;
     let current = chart.complete_at().is_some_and(|at| now.since(at) <= COMPLETE_RUN_VALIDITY);
     let (mut unknown, mut local, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for userid in userids {

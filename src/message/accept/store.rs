@@ -1,83 +1,15 @@
-//! SQL of acceptance: the owners of userids, and the rows of messages.
+//! SQL of acceptance: the rows of messages.
 
-use std::collections::HashMap;
-
-use sqlx::{FromRow, Row as _};
+use sqlx::FromRow;
 
 use crate::base::clock::Timestamp;
-use crate::base::id::{CorpId, MessageId, PersonId, UserId};
+use crate::base::id::{CorpId, MessageId};
 use crate::db::feed::{FeedCounter, advance_counter};
 use crate::db::hot_statement::HotStatement;
 use crate::db::types::FlagColumn;
 use crate::db::{Db, Tx};
-use crate::directory::row::{keep_readable, published};
-use crate::directory::{EntrySource, PersonStatus};
 use crate::message::content::WrappedLink;
 use crate::message::{MessageKind, MessageStatus};
-
-/// The person who has a userid.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct UseridOwner {
-    pub(super) id: PersonId,
-    /// Where the person comes from.
-    pub(super) source: EntrySource,
-    /// Whether the person is still there.
-    pub(super) status: PersonStatus,
-}
-
-macro_rules! select_owners {
-    ($which:literal) => {
-        concat!(
-            "SELECT lower(p.userid), v.person_id, v.source, v.status \
-             FROM persons p JOIN person_rows v ON v.person_id = p.id ",
-            published!(),
-            "WHERE p.corp_id = $1 AND p.released_at IS NULL AND lower(p.userid) ",
-            $which
-        )
-    };
-}
-
-const USERIDS_PER_QUERY: usize = 50;
-
-/// There is one statement for one userid and one for [`USERIDS_PER_QUERY`], so that the database
-/// prepares each once.
-const FIND_ONE_OWNER: &str = select_owners!("= $2");
-const FIND_MANY_OWNERS: &str = select_owners!(
-    "IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
-         $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, \
-         $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51)"
-);
-
-/// Returns the current owners of userids, by userid in lower case.
-pub(super) async fn find_userid_owners(
-    db: &Db,
-    corp: &CorpId,
-    userids: &[UserId],
-) -> sqlx::Result<HashMap<String, UseridOwner>> {
-    let folded: Vec<String> = userids.iter().map(UserId::folded).collect();
-    let mut found = HashMap::with_capacity(folded.len());
-    for some in folded.chunks(USERIDS_PER_QUERY) {
-        let mut query =
-            sqlx::query(if some.len() == 1 { FIND_ONE_OWNER } else { FIND_MANY_OWNERS }).bind(corp.as_str());
-        // A short chunk is filled up with its last userid, so that the statement stays the same.
-        let last = some.last().into_iter().cycle();
-        let places = if some.len() == 1 { 1 } else { USERIDS_PER_QUERY };
-        for userid in some.iter().chain(last).take(places) {
-            query = query.bind(userid);
-        }
-        let rows = query.fetch_all(db.pool()).await?;
-        let read = rows.iter().map(|row| {
-            let owner = UseridOwner {
-                id: PersonId::new(row.try_get::<String, _>(1)?),
-                source: EntrySource::parse(&row.try_get::<String, _>(2)?),
-                status: PersonStatus::parse(&row.try_get::<String, _>(3)?),
-            };
-            Ok((row.try_get::<String, _>(0)?, owner))
-        });
-        found.extend(keep_readable("person_rows", read)?);
-    }
-    Ok(found)
-}
 
 pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] =
     &[HotStatement { name: "find_by_key", sql: FIND_BY_KEY, indexes: &["messages_key"] }];

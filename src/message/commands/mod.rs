@@ -19,7 +19,7 @@ use super::deliver::recall::store::insert_recall;
 use super::reason::DeliveryReason;
 use super::state::FailureReason;
 use super::{DeliveryCounts, MessageStatus, Messages, store as shared};
-use crate::audit::{self, AuditEntry};
+use crate::audit::{self, Actor, AuditEntry, AuditEvent};
 use crate::base::clock::Timestamp;
 use crate::base::id::MessageId;
 
@@ -30,8 +30,7 @@ const PARK_TIME: Duration = Duration::from_secs(24 * 3600);
 /// Who requests a command, for the audit trail.
 #[derive(Debug, Clone, Default)]
 pub struct Requester {
-    /// For people: `API client oa`, `root on this machine`.
-    pub who: String,
+    pub actor: Actor,
     /// The network address, if it came over the network.
     pub address: Option<IpAddr>,
     /// The id of the HTTP request; empty if there is none.
@@ -250,13 +249,8 @@ impl Messages {
 
 fn audit_entry(requester: &Requester, detail: String) -> AuditEntry {
     AuditEntry {
-        event: audit::AuditEvent::Message,
-        person: None,
-        userid: String::new(),
         address: requester.address,
-        host: String::new(),
-        decision: "done",
-        detail: if requester.who.is_empty() { detail } else { format!("{detail}, {}", requester.who) },
         request_id: requester.request_id.clone(),
+        ..AuditEntry::of_deed(requester.actor.clone(), AuditEvent::Message, detail)
     }
 }

@@ -27,7 +27,7 @@ use crate::http::failure::Failure;
 use crate::http::redirect::redirect;
 use crate::http::words::Code;
 use crate::session::{self, SessionError, Sessions};
-use store::{Audience, LinkRow};
+use store::{LinkAudience, LinkRow};
 
 use super::Messages;
 
@@ -120,10 +120,10 @@ impl MessageLinks {
         // Inside WeCom the account is switched in the app, and only WeCom knows the current one. So
         // WeCom is asked once. That is needless only if the session belongs to the one person who
         // can see the message on a phone.
-        if audience != Audience::OnlyThisPerson && is_in_wecom(request) && !request.query.flag("again") {
+        if audience != LinkAudience::OnlyThisPerson && is_in_wecom(request) && !request.query.flag("again") {
             return Ok(self.ask_again(id, request));
         }
-        if audience == Audience::OnlyOthers {
+        if audience == LinkAudience::OnlyOthers {
             self.record(id, &link, person, request).await;
             return Err(LinkError::NotForThisPerson);
         }
@@ -192,11 +192,12 @@ impl MessageLinks {
         let now = request.view.at;
         let entry = audit::AuditEntry {
             event: audit::AuditEvent::Message,
+            actor: audit::Actor::System,
             person: Some(person.id.clone()),
             userid: person.userid.as_str().to_owned(),
             address: request.address,
             host: request.origin.authority(),
-            decision: "refused",
+            decision: audit::AuditDecision::Refused,
             detail: format!("{}; message {}", Code::MessageNotForYou.as_str(), link.message_id),
             request_id: request.view.request_id.to_string(),
         };

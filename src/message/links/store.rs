@@ -41,7 +41,7 @@ pub(super) async fn find_link(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<
 
 /// For whom a message is, seen from one person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Audience {
+pub(super) enum LinkAudience {
     /// It is for this person and nobody else.
     OnlyThisPerson,
     /// It is for this person and for others.
@@ -70,7 +70,7 @@ pub(super) async fn find_audience(
     db: &Db,
     message: &MessageId,
     person: &session::SessionPerson,
-) -> sqlx::Result<Audience> {
+) -> sqlx::Result<LinkAudience> {
     let row: AudienceRow = sqlx::query_as(FIND_AUDIENCE)
         .bind(message)
         .bind(Addressee::Person(person.id.clone()).key())
@@ -79,10 +79,10 @@ pub(super) async fn find_audience(
         .fetch_one(db.pool())
         .await?;
     Ok(match (row.theirs, row.everybodys, row.at_most_two) {
-        (0, 0, _) => Audience::OnlyOthers,
+        (0, 0, _) => LinkAudience::OnlyOthers,
         // There is a single row, and it is this person's.
-        (1, 0, 1) => Audience::OnlyThisPerson,
-        _ => Audience::ThisPersonAndOthers,
+        (1, 0, 1) => LinkAudience::OnlyThisPerson,
+        _ => LinkAudience::ThisPersonAndOthers,
     })
 }
 

@@ -8,7 +8,7 @@ mod tickets;
 
 use std::net::IpAddr;
 
-use sqlx::FromRow;
+use sqlx::{AnyConnection, FromRow};
 
 use super::identity::IdentityCache;
 use super::{Amr, SessionMembership, SessionPerson};
@@ -16,8 +16,8 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, Sid, UserId};
 use crate::db::Db;
 use crate::db::feed::FeedTransaction;
-use crate::directory::row::parse_memberships;
-use crate::directory::{self, PersonStatus};
+use crate::directory::present::{PresentPerson, store as present};
+use crate::directory::{Membership, PersonStatus};
 
 pub(crate) use end::end_inactive;
 pub use end::{SessionsToEnd, end_sessions};
@@ -44,11 +44,10 @@ pub struct NewSession {
     pub user_agent: String,
 }
 
-/// A session row with its person.
-#[derive(Debug, Clone, FromRow)]
+/// A session with its person.
+#[derive(Debug, Clone)]
 pub struct SessionRow {
     pub sid: Sid,
-    #[sqlx(flatten, try_from = "SessionPersonRow")]
     pub person: SessionPerson,
     /// The session that the sign-in began with.
     pub family: Sid,
@@ -69,6 +68,42 @@ pub struct SessionRow {
     pub user_agent: String,
 }
 
+/// A row of `sessions`.
+#[derive(Debug, FromRow)]
+struct StoredSession {
+    sid: Sid,
+    person_id: PersonId,
+    family: Sid,
+    audience: String,
+    amr: Amr,
+    auth_time: Timestamp,
+    created_at: Timestamp,
+    last_seen_at: Timestamp,
+    expires_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    address: String,
+    user_agent: String,
+}
+
+impl StoredSession {
+    fn with_person(self, person: SessionPerson) -> SessionRow {
+        SessionRow {
+            sid: self.sid,
+            person,
+            family: self.family,
+            audience: self.audience,
+            amr: self.amr,
+            auth_time: self.auth_time,
+            created_at: self.created_at,
+            last_seen_at: self.last_seen_at,
+            expires_at: self.expires_at,
+            ended_at: self.ended_at,
+            address: self.address,
+            user_agent: self.user_agent,
+        }
+    }
+}
+
 impl SessionRow {
     /// Returns whether nobody ended it and its time is not over.
     pub(crate) fn is_living(&self, now: Timestamp) -> bool {
@@ -76,31 +111,18 @@ impl SessionRow {
     }
 }
 
-/// What checks need of a row of `person_rows`.
-#[derive(Debug, FromRow)]
-struct SessionPersonRow {
-    person_id: PersonId,
-    userid: UserId,
-    name: String,
-    email: String,
-    status: String,
-    memberships: String,
-}
-
-impl TryFrom<SessionPersonRow> for SessionPerson {
-    type Error = sqlx::Error;
-
-    fn try_from(row: SessionPersonRow) -> sqlx::Result<Self> {
-        let memberships = parse_memberships(&row.memberships)?.into_iter();
-        Ok(Self {
-            id: row.person_id,
-            userid: row.userid,
-            name: row.name,
-            email: row.email,
-            active: PersonStatus::parse(&row.status) == PersonStatus::Active,
-            memberships: memberships.map(|m| SessionMembership { unit: m.unit, leader: m.leader }).collect(),
+impl From<PresentPerson> for SessionPerson {
+    fn from(person: PresentPerson) -> Self {
+        let membership = |m: Membership| SessionMembership { unit: m.unit, leader: m.leader };
+        Self {
+            id: person.id,
+            userid: person.userid,
+            name: person.name,
+            email: person.email,
+            active: person.status == PersonStatus::Active,
+            memberships: person.memberships.into_iter().map(membership).collect(),
             identity: IdentityCache::default(),
-        })
+        }
     }
 }
 
@@ -132,25 +154,21 @@ pub async fn insert(change: &mut FeedTransaction, new: &NewSession) -> sqlx::Res
     Ok(())
 }
 
-const FIND_SESSION: &str = "SELECT s.sid, s.family, s.audience, s.amr, s.auth_time, s.created_at, s.last_seen_at, \
-       s.expires_at, s.ended_at, s.address, s.user_agent, \
-       v.person_id, v.userid, v.name, v.email, v.status, v.memberships \
-     FROM sessions s JOIN person_rows v ON v.person_id = s.person_id \
-       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
-     WHERE s.corp_id = $1 AND s.sid = $2";
+const FIND_SESSION: &str = "SELECT sid, person_id, family, audience, amr, auth_time, created_at, last_seen_at, \
+       expires_at, ended_at, address, user_agent \
+     FROM sessions WHERE corp_id = $1 AND sid = $2";
 
-/// Returns a session, ended or not.
+/// Returns a session, ended or not. A session of a person whom the chart does not show is none.
 ///
 /// # Errors
 /// If the database fails.
 pub(crate) async fn find_session(db: &Db, corp: &CorpId, sid: &Sid) -> sqlx::Result<Option<SessionRow>> {
-    sqlx::query_as(FIND_SESSION).bind(corp).bind(sid).fetch_optional(db.pool()).await
+    let stored: Option<StoredSession> =
+        sqlx::query_as(FIND_SESSION).bind(corp).bind(sid).fetch_optional(db.pool()).await?;
+    let Some(stored) = stored else { return Ok(None) };
+    let person = find_person(db, corp, &stored.person_id).await?;
+    Ok(person.map(|person| stored.with_person(person)))
 }
-
-const FIND_PERSON: &str = "SELECT v.person_id, v.userid, v.name, v.email, v.status, v.memberships \
-     FROM person_rows v \
-       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
-     WHERE v.person_id = $2";
 
 /// Returns the person with this id.
 ///
@@ -161,9 +179,7 @@ pub(crate) async fn find_person(
     corp: &CorpId,
     id: &PersonId,
 ) -> sqlx::Result<Option<SessionPerson>> {
-    let row: Option<SessionPersonRow> =
-        sqlx::query_as(FIND_PERSON).bind(corp).bind(id).fetch_optional(db.pool()).await?;
-    row.map(SessionPerson::try_from).transpose()
+    Ok(present::find_present(db, corp, id).await?.map(SessionPerson::from))
 }
 
 /// Returns the person with this userid, without regard to case.
@@ -175,64 +191,15 @@ pub(crate) async fn find_person_by_userid(
     corp: &CorpId,
     userid: &UserId,
 ) -> sqlx::Result<Option<SessionPerson>> {
-    let id = directory::store::find_person_by_userid(db, corp, userid).await?.map(|person| person.id);
-    match id {
-        Some(id) => find_person(db, corp, &id).await,
-        None => Ok(None),
-    }
+    Ok(present::find_present_by_userid(db, corp, userid).await?.map(SessionPerson::from))
 }
 
-const COUNT_CHANGED_PERSONS: &str = "SELECT COUNT(*) FROM person_rows v \
-       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
-     WHERE v.since > $2";
-
-/// Returns the number of persons whose row is newer than `version`.
-///
-/// # Errors
-/// If the database fails.
-pub(crate) async fn count_changed_persons(db: &Db, corp: &CorpId, version: i64) -> sqlx::Result<i64> {
-    sqlx::query_scalar(COUNT_CHANGED_PERSONS).bind(corp).bind(version).fetch_one(db.pool()).await
-}
-
-const LIST_CHANGED_PERSONS: &str = "SELECT v.person_id, v.userid, v.name, v.email, v.status, v.memberships \
-     FROM person_rows v \
-       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
-     WHERE v.since > $2 AND v.person_id > $3 ORDER BY v.person_id LIMIT $4";
-
-/// Returns up to `limit` persons whose row is newer than `version`, by id after `after`.
-///
-/// Parses only those for whom `wanted` is true. The second value is the id to continue from.
-///
-/// # Errors
-/// If the database fails.
-pub(crate) async fn list_changed_persons(
-    db: &Db,
-    corp: &CorpId,
-    version: i64,
-    after: &str,
-    limit: i64,
-    wanted: impl Fn(&PersonId) -> bool,
-) -> sqlx::Result<(Vec<SessionPerson>, Option<String>)> {
-    let rows: Vec<SessionPersonRow> = sqlx::query_as(LIST_CHANGED_PERSONS)
-        .bind(corp)
-        .bind(version)
-        .bind(after)
-        .bind(limit)
-        .fetch_all(db.pool())
-        .await?;
-    let more = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
-    let last = rows.last().filter(|_| more).map(|row| row.person_id.as_str().to_owned());
-    let wanted_rows = rows.into_iter().filter(|row| wanted(&row.person_id));
-    Ok((wanted_rows.map(SessionPerson::try_from).collect::<sqlx::Result<_>>()?, last))
-}
-
-const LIST_LIVING: &str = "SELECT s.sid, s.family, s.audience, s.amr, s.auth_time, s.created_at, s.last_seen_at, \
-       s.expires_at, s.ended_at, s.address, s.user_agent, \
-       v.person_id, v.userid, v.name, v.email, v.status, v.memberships \
-     FROM sessions s JOIN person_rows v ON v.person_id = s.person_id \
-       JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
-     WHERE s.corp_id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND s.last_seen_at > $3 \
-       AND s.sid > $4 AND ($5 = '' OR lower(v.userid) = lower($5)) ORDER BY s.sid LIMIT $6";
+const LIST_LIVING: &str = "SELECT sid, person_id, family, audience, amr, auth_time, created_at, last_seen_at, \
+       expires_at, ended_at, address, user_agent \
+     FROM sessions \
+     WHERE corp_id = $1 AND ended_at IS NULL AND expires_at > $2 AND last_seen_at > $3 AND sid > $4 \
+       AND ($5 = '' OR person_id = $5) \
+     ORDER BY sid LIMIT $6";
 
 /// Returns the live sessions of one person or of everybody, by id after `after`.
 ///
@@ -247,15 +214,72 @@ pub(crate) async fn list_living(
     after: &str,
     limit: i64,
 ) -> sqlx::Result<Vec<SessionRow>> {
-    sqlx::query_as(LIST_LIVING)
-        .bind(corp)
-        .bind(now)
-        .bind(idle_since)
-        .bind(after)
-        .bind(userid.map_or("", |u| u.as_str()))
-        .bind(limit)
-        .fetch_all(db.pool())
-        .await
+    let person = match userid {
+        None => None,
+        Some(userid) => match present::find_present_by_userid(db, corp, userid).await? {
+            None => return Ok(Vec::new()),
+            Some(person) => Some(person.id),
+        },
+    };
+    let mut after = after.to_owned();
+    let mut living = Vec::new();
+    // A session of a person whom the chart does not show is left out, and the page is filled up.
+    loop {
+        let wanted = limit - i64::try_from(living.len()).unwrap_or(limit);
+        let page: Vec<StoredSession> = sqlx::query_as(LIST_LIVING)
+            .bind(corp)
+            .bind(now)
+            .bind(idle_since)
+            .bind(&after)
+            .bind(person.as_ref().map_or("", |id| id.as_str()))
+            .bind(wanted)
+            .fetch_all(db.pool())
+            .await?;
+        let is_last = i64::try_from(page.len()).is_ok_and(|rows| rows < wanted);
+        let Some(last) = page.last() else { return Ok(living) };
+        last.sid.as_str().clone_into(&mut after);
+        let ids: Vec<PersonId> = page.iter().map(|stored| stored.person_id.clone()).collect();
+        let persons = present::find_all_present(db, corp, &ids).await?;
+        for stored in page {
+            if let Some(person) = persons.get(&stored.person_id) {
+                living.push(stored.with_person(person.clone().into()));
+            }
+        }
+        if is_last || i64::try_from(living.len()).is_ok_and(|rows| rows >= limit) {
+            return Ok(living);
+        }
+    }
+}
+
+/// Returns whether any session refers to a person, ended or not.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn has_sessions(tx: &mut AnyConnection, person: &PersonId) -> sqlx::Result<bool> {
+    let found: Option<Sid> = sqlx::query_scalar("SELECT sid FROM sessions WHERE person_id = $1 LIMIT 1")
+        .bind(person)
+        .fetch_optional(tx)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// Returns whether a person is signed in anywhere.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn has_living_sessions(
+    tx: &mut AnyConnection,
+    person: &PersonId,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let found: Option<Sid> = sqlx::query_scalar(
+        "SELECT sid FROM sessions WHERE person_id = $1 AND ended_at IS NULL AND expires_at > $2 LIMIT 1",
+    )
+    .bind(person)
+    .bind(now)
+    .fetch_optional(tx)
+    .await?;
+    Ok(found.is_some())
 }
 
 const HOLD_SESSION: &str = "UPDATE sessions SET last_seen_at = last_seen_at \

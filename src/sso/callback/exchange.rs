@@ -5,7 +5,8 @@ use std::time::Duration;
 use axum::response::Response;
 
 use super::ClaimedAttempt;
-use super::record::AuditDecision;
+use super::record::SignInDecision;
+use crate::audit;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::directory::changes::DirectoryTransaction;
@@ -134,8 +135,11 @@ impl Sso {
         };
         store::finish_attempt(&mut change, &claim.state.id.to_hex(), &sid, query.target.page().as_str())
             .await?;
-        let decision =
-            AuditDecision { person: Some(person), userid: found.userid.as_str(), decision: "allowed" };
+        let decision = SignInDecision {
+            person: Some(person),
+            userid: found.userid.as_str(),
+            decision: audit::AuditDecision::Allowed,
+        };
         self.audit(&mut change, request, decision, entrance_amr(claim.state.entrance).as_str().to_owned())
             .await?;
         change.commit().await?;

@@ -13,10 +13,10 @@ use crate::sso::error::{SignInRefusal, SsoError};
 use crate::sso::{Sso, member_lookup, store};
 
 /// The decision that an audit row records.
-pub(super) struct AuditDecision<'a> {
+pub(super) struct SignInDecision<'a> {
     pub(super) person: Option<PersonId>,
     pub(super) userid: &'a str,
-    pub(super) decision: &'static str,
+    pub(super) decision: audit::AuditDecision,
 }
 
 impl Sso {
@@ -44,8 +44,11 @@ impl Sso {
         }
         let recorded = error.recorded();
         store::refuse_attempt(&mut change, &claim.state.id.to_hex(), &recorded).await?;
-        let decision =
-            AuditDecision { person, userid: userid.map_or("", |u| u.as_str()), decision: "refused" };
+        let decision = SignInDecision {
+            person,
+            userid: userid.map_or("", |u| u.as_str()),
+            decision: audit::AuditDecision::Refused,
+        };
         self.audit(&mut change, request, decision, recorded.to_string()).await?;
         change.commit().await?;
         if matches!(error, SsoError::Refused(SignInRefusal::WeCom(_))) {
@@ -59,11 +62,12 @@ impl Sso {
         &self,
         change: &mut DirectoryTransaction,
         request: &BrowserRequest,
-        decision: AuditDecision<'_>,
+        decision: SignInDecision<'_>,
         detail: String,
     ) -> Result<(), SsoError> {
         let entry = audit::AuditEntry {
             event: audit::AuditEvent::SignIn,
+            actor: audit::Actor::System,
             person: decision.person,
             userid: decision.userid.to_owned(),
             address: request.address,
@@ -76,9 +80,9 @@ impl Sso {
         let reason = entry.detail.clone();
         // Anybody can cause refusals, in any number, so their rows are limited.
         let entry = match entry.decision {
-            "refused" => self.0.refusals.limit(entry, &reason, now),
+            audit::AuditDecision::Refused => self.0.refusals.limit(entry, &reason, now),
             // A sign-in that was allowed is always recorded.
-            _ => Some(entry),
+            audit::AuditDecision::Allowed | audit::AuditDecision::Done => Some(entry),
         };
         if let Some(entry) = entry {
             audit::store::insert_entry(change.tx(), &corp, &entry, now).await?;

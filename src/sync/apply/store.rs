@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{AnyConnection, FromRow as _, Row as _};
 
 use super::{ApplyError, RunFence};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UnitId, UserId};
 use crate::db::bind_list::ListStatement;
 use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity};
-use crate::directory::row::{self, OPEN_UNTIL, format_memberships, to_json};
+use crate::directory::row::{OPEN_UNTIL, PersonRow, format_memberships, to_json};
 use crate::directory::{Person, Tag, Unit};
 
 /// Locks the run's row and renews its lease.
@@ -127,12 +127,9 @@ pub(super) struct CurrentRow {
 
 static SELECT_CURRENT_ROWS: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(
-        concat!(
-            "SELECT ",
-            row::person_columns!(),
-            ", p.checked_at, p.released_at, p.userid FROM persons p JOIN person_rows v ON v.person_id = p.id \
-             WHERE v.until = $1 AND p.id IN ("
-        ),
+        "SELECT v.person_id, v.userid, v.name, v.email, v.source, v.status, v.left_at, v.main_unit, v.memberships, \
+           v.detail, v.said, p.checked_at, p.released_at, p.userid AS identity_userid \
+         FROM persons p JOIN person_rows v ON v.person_id = p.id WHERE v.until = $1 AND p.id IN (",
         1,
         "*",
         ")",
@@ -146,12 +143,12 @@ pub(super) async fn find_current_rows(
 ) -> sqlx::Result<HashMap<PersonId, CurrentRow>> {
     let read = |row: &AnyRow| -> sqlx::Result<(PersonId, CurrentRow)> {
         let now = CurrentRow {
-            person: row::person_from_row(row),
-            checked_at: Timestamp::from_millis(row.try_get(11)?),
-            is_released: row.try_get::<Option<i64>, _>(12)?.is_some(),
-            userid: UserId::new(row.try_get::<String, _>(13)?),
+            person: PersonRow::from_row(row).map(Person::from),
+            checked_at: row.try_get("checked_at")?,
+            is_released: row.try_get::<Option<Timestamp>, _>("released_at")?.is_some(),
+            userid: row.try_get("identity_userid")?,
         };
-        Ok((PersonId::new(row.try_get::<String, _>(0)?), now))
+        Ok((row.try_get("person_id")?, now))
     };
     let mut found = HashMap::with_capacity(ids.len());
     for (text, part) in SELECT_CURRENT_ROWS.chunks(ids) {

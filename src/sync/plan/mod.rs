@@ -30,6 +30,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::directory::conflicts::ConflictKind;
+
 pub(crate) use self::merge::{mark_left, merge_person};
 
 use self::decisions::PersonDecisions;
@@ -175,33 +177,6 @@ pub enum PlannedPersonChange {
     },
     /// WeCom no longer has the person.
     Leave { id: PersonId },
-}
-
-/// Why a conflict needs a human.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ConflictKind {
-    /// A member could be one of several local persons, or shares a local person with another
-    /// member, or has a local person's mobile number or mail address and another name.
-    Ambiguous,
-    /// Somebody left and somebody joined in the same run, with the same name in the same unit, or
-    /// with a key that others have too. Or somebody left who shares a key with a person admitted
-    /// before.
-    Renamed,
-    /// A userid came back after its holder had left, or now plainly belongs to somebody else.
-    Reused,
-}
-
-impl ConflictKind {
-    pub const ALL: [Self; 3] = [Self::Ambiguous, Self::Renamed, Self::Reused];
-
-    /// Returns the word used in tables and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ambiguous => "ambiguous",
-            Self::Renamed => "renamed",
-            Self::Reused => "reused",
-        }
-    }
 }
 
 /// A new conflict: is `person` one of `candidates`?

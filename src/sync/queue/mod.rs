@@ -20,7 +20,7 @@ pub use self::run::{SyncRun, SyncRunEnd};
 
 use super::progress::ProgressSnapshot;
 use super::state::{SyncCause, SyncRunReason, SyncRunStatus};
-use crate::audit;
+use crate::audit::{self, Actor, AuditDecision, AuditEntry, AuditEvent};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CorpId, RunId, uuid_v7};
 use crate::db::Db;
@@ -116,11 +116,16 @@ impl SyncQueue {
                 id
             }
         };
-        if let Some(asker) = request.cause.requester() {
+        let actor = request.cause.actor();
+        if actor != Actor::System {
             let force = if request.force { ", forced" } else { "" };
             let dry = if request.dry_run { ", dry run" } else { "" };
-            let detail = format!("{} run {id}{force}{dry}, {asker}", request.kind.as_str());
-            audit::store::insert_entry(tx, &self.corp, &audit_entry("allowed", detail), now).await?;
+            let detail = format!("{} run {id}{force}{dry}", request.kind.as_str());
+            let entry = AuditEntry {
+                decision: AuditDecision::Allowed,
+                ..AuditEntry::of_deed(actor, AuditEvent::Sync, detail)
+            };
+            audit::store::insert_entry(tx, &self.corp, &entry, now).await?;
         }
         Ok(Some(id))
     }
@@ -209,7 +214,11 @@ impl SyncQueue {
         let ours = store::end_run(&mut tx, id, &self.holder, end, now).await?;
         if ours && end.status == SyncRunStatus::Refused {
             let detail = format!("run {id}: {}", end.reason_text());
-            audit::store::insert_entry(&mut tx, &self.corp, &audit_entry("refused", detail), now).await?;
+            let entry = AuditEntry {
+                decision: AuditDecision::Refused,
+                ..AuditEntry::of_deed(Actor::System, AuditEvent::Sync, detail)
+            };
+            audit::store::insert_entry(&mut tx, &self.corp, &entry, now).await?;
         }
         tx.commit().await?;
         Ok(ours)
@@ -279,20 +288,6 @@ impl SyncQueue {
             () = self.worker_wakeup.notified() => {}
             () = tokio::time::sleep(longest) => {}
         }
-    }
-}
-
-/// Builds an audit entry about a run; it concerns no single person.
-fn audit_entry(decision: &'static str, detail: String) -> audit::AuditEntry {
-    audit::AuditEntry {
-        event: audit::AuditEvent::Sync,
-        person: None,
-        userid: String::new(),
-        address: None,
-        host: String::new(),
-        decision,
-        detail,
-        request_id: String::new(),
     }
 }
 

@@ -386,6 +386,21 @@ pub async fn delete_runs_before(db: &Db, before: Timestamp, limit: i64) -> sqlx:
     Ok(done.rows_affected())
 }
 
+/// Returns whether a process works on a run that writes.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn is_writing(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
+    let running: i64 = sqlx::query_scalar(formatcp!(
+        "SELECT COUNT(*) FROM sync_runs WHERE corp_id = $1 AND status = '{RUNNING}' AND dry_run = 0 AND lease_until > $2"
+    ))
+    .bind(corp)
+    .bind(now)
+    .fetch_one(tx)
+    .await?;
+    Ok(running > 0)
+}
+
 /// Returns whether a run that writes is queued or running.
 pub(in crate::sync) async fn is_under_way(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<bool> {
     let active: i64 = sqlx::query_scalar(formatcp!(
@@ -395,15 +410,4 @@ pub(in crate::sync) async fn is_under_way(tx: &mut AnyConnection, corp: &CorpId)
     .fetch_one(tx)
     .await?;
     Ok(active > 0)
-}
-
-/// Counts the conflicts that wait for a human.
-///
-/// # Errors
-/// If the database fails.
-pub(crate) async fn count_open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT COUNT(*) FROM conflicts WHERE corp_id = $1 AND state = 'open'")
-        .bind(corp)
-        .fetch_one(db.pool())
-        .await
 }

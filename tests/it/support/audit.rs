@@ -9,8 +9,7 @@ use super::app::TestApp;
 /// Returns the rows of the audit trail, oldest first.
 pub(crate) async fn read_audit_trail(t: &TestApp) -> Vec<AuditRow> {
     let (corp, since) = (&t.app.config.wecom.corp_id, Timestamp::from_millis(0));
-    let rows = list_rows(&t.app.db, corp, None, since, "", 10_000).await.expect("the audit trail");
-    rows.into_iter().map(|(_, row)| row).collect()
+    list_rows(&t.app.db, corp, None, since, "", 10_000).await.expect("the audit trail")
 }
 
 /// Returns the audit rows of an event, oldest first.

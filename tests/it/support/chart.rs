@@ -221,11 +221,48 @@ pub(crate) async fn app_with_example_chart() -> TestApp {
     t
 }
 
-/// Runs one statement in a transaction that replicas are told of, like an edit by hand.
-pub(crate) async fn edit_chart(t: &TestApp, sql: &str) {
+/// What somebody changes in the chart, or in its change feed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ChartEdit<'a> {
+    RenameEverybody(&'a str),
+    /// From the first name to the second.
+    RenamePerson(&'a str, &'a str),
+    /// The department of this number ends with a version.
+    EndDepartment(u32, i64),
+    /// The person's row ends with a version.
+    EndPerson(&'a PersonId, i64),
+    Publish(i64),
+    /// The first entry of each batch of changes is deleted, as retention does in between.
+    ForgetFirstChanges,
+}
+
+impl ChartEdit<'_> {
+    fn statement(&self) -> String {
+        match self {
+            Self::RenameEverybody(name) => {
+                format!("UPDATE person_rows SET name = '{name}', updated_at = updated_at + 1")
+            }
+            Self::RenamePerson(from, to) => {
+                format!("UPDATE person_rows SET name = '{to}' WHERE name = '{from}'")
+            }
+            Self::EndDepartment(number, version) => {
+                format!("UPDATE unit_rows SET until = {version} WHERE wecom_id = {number}")
+            }
+            Self::EndPerson(id, version) => {
+                format!("UPDATE person_rows SET until = {version} WHERE person_id = '{id}'")
+            }
+            Self::Publish(version) => format!("UPDATE charts SET version = {version}"),
+            Self::ForgetFirstChanges => "DELETE FROM directory_changes WHERE n = 0".to_owned(),
+        }
+    }
+}
+
+/// Changes the chart in a transaction that replicas are told of, like an edit by hand.
+pub(crate) async fn edit_chart(t: &TestApp, edit: &ChartEdit<'_>) {
+    let sql = edit.statement();
     let corp = &t.app.config.wecom.corp_id;
     let mut change = FeedTransaction::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
-    let done = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(change.tx()).await;
+    let done = sqlx::query(sqlx::AssertSqlSafe(sql.clone())).execute(change.tx()).await;
     done.unwrap_or_else(|e| panic!("{sql}: {e}"));
     change.announce(FeedKind::Chart, "");
     change.commit().await.expect("written");

@@ -471,5 +471,5 @@ pub(crate) async fn read_counted_recipients(db: &Db) -> i64 {
 pub(crate) async fn read_message_audit(db: &Db, corp: &CorpId) -> Vec<AuditRow> {
     let rows =
         list_rows(db, corp, None, Timestamp::from_millis(0), "", 10_000).await.expect("the audit trail");
-    rows.into_iter().map(|(_, row)| row).filter(|row| row.event == "message").collect()
+    rows.into_iter().filter(|row| row.event == "message").collect()
 }

@@ -28,6 +28,7 @@ pub(crate) mod message_damage;
 pub(crate) mod messages;
 pub(crate) mod nginx;
 pub(crate) mod org;
+pub(crate) mod planted_rows;
 pub(crate) mod port;
 pub(crate) mod post;
 pub(crate) mod process;

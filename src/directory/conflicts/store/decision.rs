@@ -1,15 +1,11 @@
 //! SQL that decides a conflict: it locks the persons, merges them or leaves them apart.
 
-use sqlx::Row as _;
-
-use super::{find_conflict, replace_candidate, set_state};
+use super::{close_as, find_conflict, replace_candidate};
 use crate::base::id::{ConflictId, PersonId};
 use crate::db::feed::{FeedKind, FeedTransaction};
 use crate::directory::Person;
 use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
-use crate::directory::conflicts::{
-    Conflict, ConflictOutcome, ResolveError, is_current_member, merge_persons,
-};
+use crate::directory::conflicts::{Conflict, ConflictState, ResolveError, is_current_member, merge_persons};
 use crate::directory::edit::store as edit;
 
 /// A conflict whose persons are locked until the change commits.
@@ -25,6 +21,13 @@ impl HeldConflict {
     /// Returns the flagged person.
     pub(crate) const fn flagged(&self) -> &Person {
         &self.flagged
+    }
+
+    /// Whether two persons become one. The caller refuses that as [`ResolveError::Busy`] while a run
+    /// is under way: the run knows the two as two from the moment it has read them, long before it
+    /// writes.
+    pub(crate) const fn merges(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// Returns the text for the audit trail.
@@ -83,7 +86,7 @@ pub(crate) async fn hold_conflict(
         let at = held.iter().position(|p| p.id == *id)?;
         Some(held.swap_remove(at))
     };
-    let (Some(flagged), true) = (take(&conflict.person_id), state == "open") else {
+    let (Some(flagged), true) = (take(&conflict.person_id), state == ConflictState::Open) else {
         return Err(ResolveError::AlreadyClosed);
     };
     if conflict.person_id == *person {
@@ -93,37 +96,40 @@ pub(crate) async fn hold_conflict(
         return Err(ResolveError::NotInvolved(person.clone()));
     }
     let kept = take(person).ok_or_else(|| ResolveError::NotInvolved(person.clone()))?;
+    if is_current_member(&kept) {
+        return Err(ResolveError::CandidateIsMember);
+    }
     Ok(HeldConflict { conflict, flagged, kept: Some(kept) })
 }
 
 /// Decides the conflict. The sessions of [`HeldConflict::persons_to_sign_out`] have been ended in
 /// the same change.
 ///
+/// While a run is under way nobody is merged, see [`HeldConflict::merges`]. `keeps_identity`: whether
+/// sessions, ended or not, refer to the flagged person.
+///
 /// # Errors
 /// [`ResolveError`]; the change must not be committed then.
 pub(crate) async fn close_conflict(
     change: &mut DirectoryTransaction,
     question: &HeldConflict,
-) -> Result<ConflictOutcome, ResolveError> {
+    keeps_identity: bool,
+) -> Result<ConflictState, ResolveError> {
     let HeldConflict { conflict, flagged, kept } = question;
     let Some(kept) = kept else {
-        set_state(change, &conflict.id, ConflictOutcome::Separate).await?;
-        return Ok(ConflictOutcome::Separate);
+        close_as(change, &conflict.id, ConflictState::Separate).await?;
+        return Ok(ConflictState::Separate);
     };
-    if is_current_member(kept) {
-        return Err(ResolveError::CandidateIsMember);
-    }
     let context = edit::open_context(change).await?;
     // A run may have prepared rows of the two as they were: then they cannot change now.
     edit::refuse_if_staged(change, &context, &flagged.id).await?;
     edit::refuse_if_staged(change, &context, &kept.id).await?;
-    refuse_during_run(change).await?;
     let one = merge_persons(kept, flagged, context.chart());
-    set_state(change, &conflict.id, ConflictOutcome::Merged).await?;
-    edit::remove_person(change, &flagged.id).await?;
+    close_as(change, &conflict.id, ConflictState::Merged).await?;
+    edit::remove_person(change, &flagged.id, keeps_identity).await?;
     sqlx::query("UPDATE persons SET userid = $2, released_at = NULL WHERE id = $1")
-        .bind(one.id.as_str())
-        .bind(one.userid.as_str())
+        .bind(&one.id)
+        .bind(&one.userid)
         .execute(change.tx())
         .await?;
     edit::write_person(change, &context, &one).await?;
@@ -131,37 +137,20 @@ pub(crate) async fn close_conflict(
     change.note_directory_change(DirectoryEntity::Person, one.id.as_str(), DirectoryChangeKind::Updated);
     move_bindings(change, &flagged.id, &one.id).await?;
     replace_candidate(change, &flagged.id, Some(&one.id)).await?;
-    Ok(ConflictOutcome::Merged)
-}
-
-/// Refuses while a run is under way: it knows the two as two from the moment it has read them, long
-/// before it writes.
-async fn refuse_during_run(change: &mut FeedTransaction) -> Result<(), ResolveError> {
-    let (corp, now) = (change.corp().clone(), change.now().millis());
-    let running: i64 = sqlx::query(
-        "SELECT COUNT(*) FROM sync_runs WHERE corp_id = $1 AND status = 'running' AND dry_run = 0 AND lease_until > $2",
-    )
-    .bind(corp.as_str())
-    .bind(now)
-    .fetch_one(change.tx())
-    .await?
-    .try_get(0)?;
-    if running > 0 { Err(ResolveError::Busy) } else { Ok(()) }
+    Ok(ConflictState::Merged)
 }
 
 /// Makes the userids in rules that meant `from` mean `to`.
 async fn move_bindings(change: &mut FeedTransaction, from: &PersonId, to: &PersonId) -> sqlx::Result<()> {
     let corp = change.corp().clone();
-    let moved = sqlx::query(
+    let moved: Vec<String> = sqlx::query_scalar(
         "UPDATE rule_bindings SET person_id = $3 WHERE corp_id = $1 AND person_id = $2 RETURNING userid",
     )
-    .bind(corp.as_str())
-    .bind(from.as_str())
-    .bind(to.as_str())
+    .bind(corp)
+    .bind(from)
+    .bind(to)
     .fetch_all(change.tx())
     .await?;
-    for row in moved {
-        change.announce(FeedKind::Binding, row.try_get::<String, _>(0)?);
-    }
+    moved.into_iter().for_each(|userid| change.announce(FeedKind::Binding, userid));
     Ok(())
 }

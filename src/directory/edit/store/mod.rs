@@ -7,14 +7,13 @@
 mod persons;
 mod units;
 
-use sqlx::Row as _;
-
 use super::{EditError, check_userid};
 use crate::base::id::{PersonId, UserId};
+use crate::db::error::is_unique_violation;
 use crate::db::feed::{FeedKind, FeedTransaction};
 use crate::directory::chart::Chart;
-use crate::directory::row::{self, OPEN_UNTIL};
-use crate::directory::{EntrySource, Person};
+use crate::directory::row::{OPEN_UNTIL, UnitRow};
+use crate::directory::{EntrySource, Person, Unit};
 
 pub(crate) use persons::{
     create_person, delete_person, remove_person, update_member, update_person, write_person,
@@ -50,21 +49,19 @@ impl EditContext {
 pub(crate) async fn open_context(change: &mut FeedTransaction) -> sqlx::Result<EditContext> {
     let corp = change.corp().clone();
     let version: i64 =
-        sqlx::query("UPDATE charts SET version = version WHERE corp_id = $1 RETURNING version")
-            .bind(corp.as_str())
+        sqlx::query_scalar("UPDATE charts SET version = version WHERE corp_id = $1 RETURNING version")
+            .bind(&corp)
             .fetch_one(change.tx())
-            .await?
-            .try_get(0)?;
-    let rows = sqlx::query(concat!(
-        "SELECT ",
-        row::unit_columns!(),
-        " FROM unit_rows v WHERE v.corp_id = $1 AND v.since <= $2 AND v.until > $2"
-    ))
-    .bind(corp.as_str())
+            .await?;
+    let rows: Vec<UnitRow> = sqlx::query_as(
+        "SELECT v.id, v.wecom_id, v.source, v.parent_id, v.name, v.name_en, v.sort, v.leaders FROM unit_rows v \
+         WHERE v.corp_id = $1 AND v.since <= $2 AND v.until > $2",
+    )
+    .bind(&corp)
     .bind(version)
     .fetch_all(change.tx())
     .await?;
-    let units = rows.iter().map(row::unit_from_row).collect::<sqlx::Result<Vec<_>>>()?;
+    let units = rows.into_iter().map(Unit::try_from).collect::<sqlx::Result<Vec<_>>>()?;
     Ok(EditContext { chart: Chart::new(version, None, units, Vec::new()), announced: false })
 }
 
@@ -90,8 +87,8 @@ pub(crate) async fn hold_person(
 ) -> Result<Option<HeldPerson>, EditError> {
     let corp = change.corp().clone();
     sqlx::query("UPDATE persons SET check_lease = check_lease WHERE corp_id = $1 AND id = $2")
-        .bind(corp.as_str())
-        .bind(id.as_str())
+        .bind(corp)
+        .bind(id)
         .execute(change.tx())
         .await?;
     let Some(person) = crate::directory::store::find_current_person(change, id).await? else {
@@ -118,18 +115,16 @@ async fn rename_person(
            SELECT 1 FROM persons o WHERE o.corp_id = $3 AND lower(o.userid) = lower($2) AND o.released_at IS NULL \
              AND o.id <> $1)",
     )
-    .bind(id.as_str())
-    .bind(userid.as_str())
-    .bind(corp.as_str())
+    .bind(id)
+    .bind(userid)
+    .bind(corp)
     .execute(change.tx())
     .await;
     match done {
         Ok(done) if done.rows_affected() == 1 => Ok(()),
         Ok(_) => Err(userid_conflict(change, userid).await?),
         // Somebody else got it while this statement waited.
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            Err(EditError::UseridTaken(userid.clone()))
-        }
+        Err(error) if is_unique_violation(&error) => Err(EditError::UseridTaken(userid.clone())),
         Err(error) => Err(error.into()),
     }
 }
@@ -138,16 +133,15 @@ async fn rename_person(
 /// publish.
 async fn userid_conflict(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Result<EditError> {
     let corp = change.corp().clone();
-    let seen: i64 = sqlx::query(concat!(
-        "SELECT COUNT(*) FROM persons p JOIN person_rows v ON v.person_id = p.id ",
-        row::published!(),
-        "WHERE p.corp_id = $1 AND lower(p.userid) = lower($2) AND p.released_at IS NULL"
-    ))
-    .bind(corp.as_str())
-    .bind(userid.as_str())
+    let seen: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM persons p JOIN person_rows v ON v.person_id = p.id \
+           JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+         WHERE p.corp_id = $1 AND lower(p.userid) = lower($2) AND p.released_at IS NULL",
+    )
+    .bind(corp)
+    .bind(userid)
     .fetch_one(change.tx())
-    .await?
-    .try_get(0)?;
+    .await?;
     Ok(if seen > 0 { EditError::UseridTaken(userid.clone()) } else { EditError::Busy })
 }
 
@@ -173,10 +167,10 @@ pub(crate) async fn reserve_userid(
         "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES ($1, $2, $3, 0, 0, $4) \
          ON CONFLICT (corp_id, lower(userid)) WHERE released_at IS NULL DO NOTHING",
     )
-    .bind(id.as_str())
-    .bind(corp.as_str())
-    .bind(userid.as_str())
-    .bind(now.millis())
+    .bind(&id)
+    .bind(corp)
+    .bind(userid)
+    .bind(now)
     .execute(change.tx())
     .await?;
     if made.rows_affected() == 0 {
@@ -195,14 +189,13 @@ pub(crate) async fn refuse_if_staged(
     context: &EditContext,
     id: &PersonId,
 ) -> Result<(), EditError> {
-    let staged: i64 = sqlx::query(
+    let staged: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM person_rows WHERE person_id = $1 AND (since > $2 OR (until > $2 AND until < $3))",
     )
-    .bind(id.as_str())
+    .bind(id)
     .bind(context.chart.version())
     .bind(OPEN_UNTIL)
     .fetch_one(change.tx())
-    .await?
-    .try_get(0)?;
+    .await?;
     if staged > 0 { Err(EditError::Busy) } else { Ok(()) }
 }

@@ -1,14 +1,19 @@
 //! SQL that creates, changes and deletes local persons.
 
+use const_format::formatcp;
+
 use super::{EditContext, HeldPerson, ReservedUserid, refuse_if_staged};
 use crate::base::id::{PersonId, UserId};
 use crate::db::feed::FeedKind;
+use crate::db::types::JsonColumn;
 use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 use crate::directory::conflicts;
 use crate::directory::edit::{EditError, MemberInput, PersonInput};
 use crate::directory::row::{self, OPEN_UNTIL};
 use crate::directory::store::release_userid;
 use crate::directory::{EntrySource, Person};
+
+const LOCAL: &str = EntrySource::Local.as_str();
 
 /// Creates a local person with the reserved userid.
 ///
@@ -20,26 +25,26 @@ pub(crate) async fn create_person(
     reserved: ReservedUserid,
     input: PersonInput,
 ) -> Result<Person, EditError> {
-    let (corp, now) = (change.corp().clone(), change.now().millis());
+    let (corp, now) = (change.corp().clone(), change.now());
     let new = Person::new_local(reserved.id, reserved.userid);
     let person = input.validate(&new, &context.chart)?;
     check_same_userid(&person.userid, &new.userid)?;
-    sqlx::query(
+    sqlx::query(formatcp!(
         "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, left_at, \
                                   main_unit, memberships, detail, said, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'local', $8, NULL, $9, $10, $11, '', $12)",
-    )
-    .bind(person.id.as_str())
-    .bind(corp.as_str())
+         VALUES ($1, $2, $3, $4, $5, $6, $7, '{LOCAL}', $8, NULL, $9, $10, $11, '', $12)"
+    ))
+    .bind(&person.id)
+    .bind(corp)
     .bind(context.chart.version())
     .bind(OPEN_UNTIL)
-    .bind(person.userid.as_str())
+    .bind(&person.userid)
     .bind(&person.name)
     .bind(&person.email)
-    .bind(person.status.as_str())
-    .bind(person.main_unit.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(person.status)
+    .bind(&person.main_unit)
     .bind(row::format_memberships(&person.memberships)?)
-    .bind(row::to_json(&person.details)?)
+    .bind(JsonColumn(&person.details))
     .bind(now)
     .execute(change.tx())
     .await?;
@@ -125,22 +130,22 @@ pub(crate) async fn write_person(
     context: &EditContext,
     person: &Person,
 ) -> sqlx::Result<()> {
-    let now = change.now().millis();
+    let now = change.now();
     sqlx::query(
         "UPDATE person_rows SET userid = $2, name = $3, email = $4, source = $5, status = $6, left_at = $7, \
            main_unit = $8, memberships = $9, detail = $10, said = $11, updated_at = $12 \
          WHERE person_id = $1 AND until > $13",
     )
-    .bind(person.id.as_str())
-    .bind(person.userid.as_str())
+    .bind(&person.id)
+    .bind(&person.userid)
     .bind(&person.name)
     .bind(&person.email)
-    .bind(person.source.as_str())
-    .bind(person.status.as_str())
-    .bind(person.left_at.map(crate::base::clock::Timestamp::millis))
-    .bind(person.main_unit.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(person.source)
+    .bind(person.status)
+    .bind(person.left_at)
+    .bind(&person.main_unit)
     .bind(row::format_memberships(&person.memberships)?)
-    .bind(row::to_json(&person.details)?)
+    .bind(JsonColumn(&person.details))
     .bind(&person.fingerprint)
     .bind(now)
     .bind(context.chart.version())
@@ -149,7 +154,8 @@ pub(crate) async fn write_person(
     Ok(())
 }
 
-/// Deletes a local person that is locked. The caller ends the sessions.
+/// Deletes a local person that is locked. The caller ends the sessions; `keeps_identity` says whether
+/// sessions, ended or not, refer to the person.
 ///
 /// # Errors
 /// [`EditError`]; nothing has been written.
@@ -157,6 +163,7 @@ pub(crate) async fn delete_person(
     change: &mut DirectoryTransaction,
     context: &EditContext,
     held: &HeldPerson,
+    keeps_identity: bool,
 ) -> Result<(), EditError> {
     let person = &held.person;
     if person.source == EntrySource::Wecom {
@@ -164,7 +171,7 @@ pub(crate) async fn delete_person(
     }
     refuse_if_staged(change, context, &person.id).await?;
     conflicts::store::forget_person(change, &person.id).await?;
-    remove_person(change, &person.id).await?;
+    remove_person(change, &person.id, keeps_identity).await?;
     Ok(())
 }
 
@@ -173,19 +180,16 @@ pub(crate) async fn delete_person(
 ///
 /// # Errors
 /// If the database fails.
-pub(crate) async fn remove_person(change: &mut DirectoryTransaction, id: &PersonId) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM person_rows WHERE person_id = $1")
-        .bind(id.as_str())
-        .execute(change.tx())
-        .await?;
-    let gone = sqlx::query(
-        "DELETE FROM persons WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM sessions WHERE person_id = $1)",
-    )
-    .bind(id.as_str())
-    .execute(change.tx())
-    .await?;
-    if gone.rows_affected() == 0 {
+pub(crate) async fn remove_person(
+    change: &mut DirectoryTransaction,
+    id: &PersonId,
+    keeps_identity: bool,
+) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM person_rows WHERE person_id = $1").bind(id).execute(change.tx()).await?;
+    if keeps_identity {
         release_userid(change, id).await?;
+    } else {
+        sqlx::query("DELETE FROM persons WHERE id = $1").bind(id).execute(change.tx()).await?;
     }
     change.announce(FeedKind::Person, id.as_str());
     change.note_directory_change(DirectoryEntity::Person, id.as_str(), DirectoryChangeKind::Removed);

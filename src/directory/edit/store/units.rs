@@ -1,14 +1,17 @@
 //! SQL that creates, changes and deletes local units.
 
-use sqlx::Row as _;
+use const_format::formatcp;
 
 use super::EditContext;
 use crate::base::id::UnitId;
-use crate::directory::Unit;
+use crate::db::types::JsonColumn;
 use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
 use crate::directory::chart::{Chart, PlacedUnit};
 use crate::directory::edit::{EditError, UnitInput, is_local_unit, with_unit, without_unit};
-use crate::directory::row::{self, OPEN_UNTIL};
+use crate::directory::row::OPEN_UNTIL;
+use crate::directory::{EntrySource, Unit};
+
+const LOCAL: &str = EntrySource::Local.as_str();
 
 /// Creates a local unit.
 ///
@@ -20,19 +23,19 @@ pub(crate) async fn create_unit(
     input: UnitInput,
 ) -> Result<PlacedUnit, EditError> {
     let unit = input.validate(UnitId::generate(change.now()), &context.chart)?;
-    let (corp, now) = (change.corp().clone(), change.now().millis());
-    sqlx::query(
+    let (corp, now) = (change.corp().clone(), change.now());
+    sqlx::query(formatcp!(
         "INSERT INTO unit_rows (id, corp_id, since, until, wecom_id, source, parent_id, name, name_en, sort, leaders, \
-                                updated_at) VALUES ($1, $2, $3, $4, NULL, 'local', $5, $6, '', $7, $8, $9)",
-    )
-    .bind(unit.id.as_str())
-    .bind(corp.as_str())
+                                updated_at) VALUES ($1, $2, $3, $4, NULL, '{LOCAL}', $5, $6, '', $7, $8, $9)"
+    ))
+    .bind(&unit.id)
+    .bind(corp)
     .bind(context.chart.version())
     .bind(OPEN_UNTIL)
-    .bind(unit.parent.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(&unit.parent)
     .bind(&unit.name)
     .bind(i64::from(unit.order))
-    .bind(row::to_json(&unit.leaders)?)
+    .bind(JsonColumn(&unit.leaders))
     .bind(now)
     .execute(change.tx())
     .await?;
@@ -54,16 +57,16 @@ pub(crate) async fn update_unit(
     if unit == before.unit {
         return Ok(before);
     }
-    let now = change.now().millis();
+    let now = change.now();
     sqlx::query(
         "UPDATE unit_rows SET parent_id = $2, name = $3, sort = $4, leaders = $5, updated_at = $6 \
          WHERE id = $1 AND until > $7",
     )
-    .bind(id.as_str())
-    .bind(unit.parent.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(id)
+    .bind(&unit.parent)
     .bind(&unit.name)
     .bind(i64::from(unit.order))
-    .bind(row::to_json(&unit.leaders)?)
+    .bind(JsonColumn(&unit.leaders))
     .bind(now)
     .bind(context.chart.version())
     .execute(change.tx())
@@ -96,17 +99,15 @@ pub(crate) async fn delete_unit(
     let unit = require_local_unit(&context.chart, id)?.unit.clone();
     let corp = change.corp().clone();
     // The JSON holds the id between quotes. It contains no wildcard: letters, digits and hyphens.
-    let counts = sqlx::query(
-        "SELECT COALESCE(SUM(CASE WHEN since <= $2 THEN 1 ELSE 0 END), 0), \
-                COALESCE(SUM(CASE WHEN since > $2 THEN 1 ELSE 0 END), 0) \
+    let (persons, staged): (i64, i64) = sqlx::query_as(
+        "SELECT COUNT(CASE WHEN since <= $2 THEN 1 END), COUNT(CASE WHEN since > $2 THEN 1 END) \
          FROM person_rows WHERE corp_id = $1 AND until > $2 AND memberships LIKE $3",
     )
-    .bind(corp.as_str())
+    .bind(corp)
     .bind(context.chart.version())
     .bind(format!("%\"{id}\"%"))
     .fetch_one(change.tx())
     .await?;
-    let (persons, staged): (i64, i64) = (counts.try_get(0)?, counts.try_get(1)?);
     let units = context.chart.children(id).len();
     if units > 0 || persons > 0 {
         return Err(EditError::NotEmpty { units, persons });
@@ -114,7 +115,7 @@ pub(crate) async fn delete_unit(
     if staged > 0 {
         return Err(EditError::Busy);
     }
-    sqlx::query("DELETE FROM unit_rows WHERE id = $1").bind(id.as_str()).execute(change.tx()).await?;
+    sqlx::query("DELETE FROM unit_rows WHERE id = $1").bind(id).execute(change.tx()).await?;
     context.chart = without_unit(&context.chart, id);
     context.announce(change);
     change.note_directory_change(DirectoryEntity::Unit, id.as_str(), DirectoryChangeKind::Removed);

@@ -11,6 +11,7 @@ use super::rate_limits;
 use super::verdict::CallAttempt;
 use crate::base::clock::Timestamp;
 use crate::base::id::CallId;
+use crate::directory::accounts;
 use crate::directory::chart::Chart;
 use crate::message::reason::SendHold;
 use crate::message::store::SendWindow;
@@ -202,7 +203,7 @@ impl Messages {
         {
             return Ok(Some(accounts));
         }
-        let accounts = store::count_accounts(self.0.db.pool(), &self.0.settings.corp).await?;
+        let accounts = accounts::store::count_accounts(&self.0.db, &self.0.settings.corp).await?;
         *self.0.delivery_memory.accounts.lock() = Some((chart.version(), accounts));
         Ok(Some(accounts))
     }

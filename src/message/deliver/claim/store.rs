@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use const_format::formatcp;
-use sqlx::{AnyConnection, AnyPool, FromRow, Row as _};
+use sqlx::{AnyConnection, AnyPool, FromRow};
 
 use super::{ClaimedCall, MAX_PLAUSIBLE_LEASE};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId};
 use crate::db::hot_statement::HotStatement;
-use crate::directory::row::published;
 use crate::message::deliver::rate_limits::{BUCKET_WIDTH, CALL_WINDOWS, bucket_start, day_start};
 use crate::message::state::words::{CALL_CALLING, CALL_DUE};
 
@@ -182,17 +181,4 @@ pub(super) async fn add_usage(
     .execute(tx)
     .await?;
     Ok(())
-}
-
-/// Counts the members that the published chart has from WeCom.
-pub(super) async fn count_accounts(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<i64> {
-    sqlx::query(concat!(
-        "SELECT COUNT(*) FROM person_rows v ",
-        published!(),
-        "WHERE v.source = 'wecom' AND v.status <> 'left'"
-    ))
-    .bind(corp.as_str())
-    .fetch_one(pool)
-    .await?
-    .try_get(0)
 }

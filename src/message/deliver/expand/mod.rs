@@ -23,6 +23,7 @@ use super::expire::{FinalOutcome, MAX_RETRY_PERIOD};
 use crate::base::clock::Timestamp;
 use crate::base::id::{MessageId, PersonId, UnitId, UserId};
 use crate::db::error::is_content_error;
+use crate::directory::accounts::{self, ActiveAccount};
 use crate::directory::chart::Chart;
 use crate::message::state::{FailureReason, MessageStatus};
 use crate::message::{Addressee, MessageTargets, Messages, store as shared};
@@ -150,7 +151,7 @@ impl RecipientScope {
         self.units.is_empty() && self.users.is_empty()
     }
 
-    fn contains(&self, person: &store::ActivePerson) -> bool {
+    fn contains(&self, person: &ActiveAccount) -> bool {
         self.users.contains(&person.userid.folded())
             || person.memberships.iter().any(|membership| self.units.contains(&membership.unit))
     }
@@ -273,9 +274,13 @@ impl Messages {
         mut after: String,
     ) -> sqlx::Result<bool> {
         loop {
-            let (page, last) =
-                store::find_active_persons(self.0.db.pool(), &self.0.settings.corp, &after, PERSONS_PER_PAGE)
-                    .await?;
+            let (page, last) = accounts::store::list_active_accounts(
+                &self.0.db,
+                &self.0.settings.corp,
+                &after,
+                PERSONS_PER_PAGE,
+            )
+            .await?;
             let Some(last) = last else { return Ok(true) };
             after = last;
             let rows: Vec<NewRecipient<'_>> = page
@@ -302,7 +307,7 @@ impl Messages {
     ) -> sqlx::Result<HashMap<String, PersonId>> {
         let unknown: Vec<String> =
             users.filter(|(_, person)| person.is_none()).map(|(userid, _)| userid.folded()).collect();
-        store::find_persons_by_userid(self.0.db.pool(), &self.0.settings.corp, &unknown).await
+        accounts::store::find_userid_owners(&self.0.db, &self.0.settings.corp, &unknown).await
     }
 
     /// Returns `false` if nothing more is to be written, because the message ended or was recalled.

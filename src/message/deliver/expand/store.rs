@@ -1,20 +1,17 @@
 //! SQL of expansion.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use const_format::formatcp;
-use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, FromRow, Row as _};
 
 use super::{ExpansionProgress, NewRecipient, UnexpandedMessage};
 use crate::base::clock::Timestamp;
-use crate::base::id::{CorpId, MessageId, PersonId, UserId};
+use crate::base::id::{CorpId, MessageId};
 use crate::db::bind_list::ListStatement;
 use crate::db::hot_statement::HotStatement;
 use crate::db::types::{FlagColumn, JsonColumn};
-use crate::directory::Membership;
-use crate::directory::row::{keep_readable, parse_memberships, published};
 use crate::message::MessageTargets;
 use crate::message::state::words::RECIPIENT_PENDING;
 
@@ -180,71 +177,4 @@ pub(super) async fn save_progress(
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// An active person of the published chart whom WeCom knows.
-#[derive(Debug)]
-pub(super) struct ActivePerson {
-    pub(super) id: PersonId,
-    pub(super) userid: UserId,
-    pub(super) memberships: Vec<Membership>,
-}
-
-/// Returns up to `limit` active persons after the id `after`, by id, and the last id that was read,
-/// if there was any.
-pub(super) async fn find_active_persons(
-    pool: &AnyPool,
-    corp: &CorpId,
-    after: &str,
-    limit: i64,
-) -> sqlx::Result<(Vec<ActivePerson>, Option<String>)> {
-    let rows = sqlx::query(concat!(
-        "SELECT v.person_id, v.userid, v.memberships FROM person_rows v ",
-        published!(),
-        "WHERE v.person_id > $2 AND v.source = 'wecom' AND v.status = 'active' ORDER BY v.person_id LIMIT $3"
-    ))
-    .bind(corp.as_str())
-    .bind(after)
-    .bind(limit)
-    .fetch_all(pool)
-    .await?;
-    let last = rows.last().map(|row| row.try_get(0)).transpose()?;
-    let present = keep_readable("person_rows", rows.iter().map(parse_active_person))?;
-    Ok((present, last))
-}
-
-fn parse_active_person(row: &AnyRow) -> sqlx::Result<ActivePerson> {
-    Ok(ActivePerson {
-        id: PersonId::new(row.try_get::<String, _>(0)?),
-        userid: UserId::new(row.try_get::<String, _>(1)?),
-        memberships: parse_memberships(&row.try_get::<String, _>(2)?)?,
-    })
-}
-
-static FIND_PERSONS_BY_USERID: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(
-        "SELECT lower(userid), id FROM persons WHERE corp_id = $1 AND released_at IS NULL AND lower(userid) IN (",
-        1,
-        "*",
-        ")",
-    )
-});
-
-/// Returns who has these userids, which are in lower case. Userids that nobody has are left out.
-pub(super) async fn find_persons_by_userid(
-    pool: &AnyPool,
-    corp: &CorpId,
-    folded: &[String],
-) -> sqlx::Result<HashMap<String, PersonId>> {
-    let mut found = HashMap::new();
-    for (text, part) in FIND_PERSONS_BY_USERID.chunks(folded) {
-        let mut query = sqlx::query(text).bind(corp.as_str());
-        for userid in part {
-            query = query.bind(userid);
-        }
-        for row in query.fetch_all(pool).await? {
-            found.insert(row.try_get(0)?, PersonId::new(row.try_get::<String, _>(1)?));
-        }
-    }
-    Ok(found)
 }

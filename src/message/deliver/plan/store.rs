@@ -145,8 +145,8 @@ struct CandidateRow {
     created_at: Timestamp,
     not_before: Timestamp,
     person_userid: Option<String>,
-    person_status: Option<String>,
-    person_source: Option<String>,
+    person_status: Option<PersonStatus>,
+    person_source: Option<EntrySource>,
     counted_in_minute: Option<Timestamp>,
     counted_in_hour: Option<Timestamp>,
     duplicate_at: Option<Timestamp>,
@@ -156,11 +156,7 @@ struct CandidateRow {
 impl From<CandidateRow> for Candidate {
     fn from(row: CandidateRow) -> Self {
         let person = match (row.person_userid, row.person_status, row.person_source) {
-            (Some(userid), Some(status), Some(source)) => Some(CurrentPerson {
-                userid,
-                status: PersonStatus::parse(&status),
-                source: EntrySource::parse(&source),
-            }),
+            (Some(userid), Some(status), Some(source)) => Some(CurrentPerson { userid, status, source }),
             _ => None,
         };
         let counted = [row.counted_in_minute, row.counted_in_hour];

@@ -37,7 +37,7 @@ type ChartSource = Box<dyn Fn() -> Arc<Chart> + Send + Sync>;
 
 /// What a step did, and when the next one is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct WorkerStep {
     /// Since the step before, including calls that were settled between the two.
     pub did: DeliveryCounts,
     /// When the next step is due, unless a message is accepted or WeCom answers before. It is the
@@ -143,7 +143,7 @@ impl Worker {
     ///
     /// It waits for the database and never for WeCom. `now` is the time of the worker's clock, which
     /// each transaction reads again once it has its locks.
-    pub async fn step(&mut self, now: Timestamp) -> Step {
+    pub async fn step(&mut self, now: Timestamp) -> WorkerStep {
         let settled = self.settled.take();
         let (mut did, mut is_more_due) = (settled.unwrap_or_default(), settled.is_some());
         if self.messages.0.settings.unavailable.is_none() {
@@ -154,7 +154,7 @@ impl Worker {
         let wake_at = if is_more_due { now } else { self.find_wake_time(now).await };
         // WeCom may have answered meanwhile.
         let wake_at = if self.settled.is_some() { now } else { wake_at };
-        Step { did, wake_at, in_flight: self.in_flight.len() }
+        WorkerStep { did, wake_at, in_flight: self.in_flight.len() }
     }
 
     /// Waits until `wake_at`, or until a message is accepted, a call is settled, or the worker is told

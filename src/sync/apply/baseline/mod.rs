@@ -23,7 +23,7 @@ pub async fn load_local_directory(db: &Db, corp: &CorpId) -> sqlx::Result<LocalD
         let chart = directory::store::load_chart(db, corp).await?;
         let ids: HashSet<UnitId> = chart.units().map(|placed| placed.unit.id.clone()).collect();
         let persons = store::find_persons(db, corp, &ids).await?;
-        let asked = store::find_known_conflicts(db, corp).await?;
+        let asked = directory::conflicts::store::find_known_conflicts(db, corp).await?;
         // All reads must see one version; otherwise they are repeated.
         if directory::store::published_version(db, corp).await?.0 == chart.version() {
             let units = chart.units().map(|placed| placed.unit.clone()).collect();

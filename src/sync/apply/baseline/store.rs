@@ -11,8 +11,8 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UnitId, UserId};
 use crate::db::Db;
 use crate::directory::row::{self, from_json, published};
-use crate::directory::{EntrySource, Membership, PersonDetails, PersonStatus};
-use crate::sync::plan::{ConflictKind, KnownPerson};
+use crate::directory::{Membership, PersonDetails};
+use crate::sync::plan::KnownPerson;
 
 const PAGE_PERSONS: i64 = 2000;
 
@@ -103,8 +103,8 @@ fn parse_person(row: &AnyRow, units: &HashSet<UnitId>) -> sqlx::Result<KnownPers
         employee_number: detail.employee_number().to_owned(),
         units: memberships.into_iter().map(|m| interned(m.unit)).collect(),
         leads,
-        source: EntrySource::parse(text(4)?),
-        status: PersonStatus::parse(text(5)?),
+        source: row.try_get(4)?,
+        status: row.try_get(5)?,
         left_at: row.try_get::<Option<i64>, _>(6)?.map(Timestamp::from_millis),
         fingerprint: fingerprint.to_owned(),
     })
@@ -152,26 +152,4 @@ pub(super) async fn find_departments(
         after = rows.1;
     }
     Ok(persons)
-}
-
-/// Returns every conflict ever raised: kind, person and sorted candidates.
-pub(super) async fn find_known_conflicts(
-    db: &Db,
-    corp: &CorpId,
-) -> sqlx::Result<HashSet<(ConflictKind, PersonId, Vec<PersonId>)>> {
-    let rows = sqlx::query("SELECT kind, person_id, candidates FROM conflicts WHERE corp_id = $1")
-        .bind(corp.as_str())
-        .fetch_all(db.pool())
-        .await?;
-    let mut asked = HashSet::with_capacity(rows.len());
-    for row in rows {
-        let kind: &str = row.try_get(0)?;
-        let mut candidates: Vec<PersonId> = from_json("conflicts.candidates", row.try_get(2)?)?;
-        candidates.sort();
-        // A kind that only a newer version knows cannot occur in this version's plans.
-        if let Some(kind) = ConflictKind::ALL.into_iter().find(|known| known.as_str() == kind) {
-            asked.insert((kind, PersonId::new(row.try_get::<&str, _>(1)?), candidates));
-        }
-    }
-    Ok(asked)
 }

@@ -3,18 +3,16 @@
 
 mod store;
 
-use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::{ApplyError, ApplyTarget};
 use crate::base::clock::Timestamp;
-use crate::base::id::{ConflictId, CorpId, PersonId};
+use crate::base::id::CorpId;
 use crate::db::Db;
-use crate::db::feed::FeedTransaction;
-use crate::directory;
 use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
+use crate::directory::{self, conflicts};
 
-use self::store::{CleanupStep, VersionedTable};
+use self::store::{CleanupStep, OldPublication, VersionedTable};
 
 /// Rows that one transaction removes at most.
 const CLEANUP_BATCH_ROWS: i64 = 500;
@@ -121,10 +119,10 @@ pub async fn purge_left_persons(
         }
     }
     change.commit().await?;
-    let gone = find_obsolete_conflicts(db, corp).await?;
+    let gone = conflicts::store::find_obsolete_conflicts(db, corp).await?;
     if !gone.is_empty() {
         let mut change = DirectoryTransaction::begin(db, corp, now).await?;
-        close_conflicts(&mut change, &gone).await?;
+        conflicts::store::close_obsolete_conflicts(&mut change, &gone).await?;
         change.commit().await?;
     }
     Ok(purged)
@@ -144,7 +142,8 @@ pub async fn delete_changes_before(
     let mut tx = db.write().await?;
     let mut room = limit;
     while room > 0
-        && let Some((first_seq, batch)) = store::find_oldest_publication(&mut tx, corp, before).await?
+        && let Some(OldPublication { first_seq, batch }) =
+            store::find_oldest_publication(&mut tx, corp, before).await?
     {
         let rows = store::delete_batch(&mut tx, corp, batch, room).await?;
         if rows < room {
@@ -155,49 +154,4 @@ pub async fn delete_changes_before(
     }
     tx.commit().await?;
     Ok((limit - room.max(0)).unsigned_abs())
-}
-
-/// Deletes up to `limit` conflicts that were closed before `before` about a person of whom nothing
-/// is known any more; returns how many. Others stay, because an answered conflict is not raised
-/// again.
-///
-/// # Errors
-/// If the database fails.
-pub(crate) async fn delete_closed_conflicts_before(
-    db: &Db,
-    corp: &CorpId,
-    before: Timestamp,
-    limit: i64,
-) -> sqlx::Result<u64> {
-    let mut tx = db.write().await?;
-    let rows = store::delete_closed_conflicts(&mut tx, corp, before, limit).await?;
-    tx.commit().await?;
-    Ok(rows)
-}
-
-/// Returns open conflicts that no longer arise: nothing is known any more of the person, or of
-/// every candidate.
-///
-/// # Errors
-/// If the database fails, or a conflict cannot be read.
-pub(super) async fn find_obsolete_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<ConflictId>> {
-    let open = store::find_open_conflicts(db, corp).await?;
-    let named: BTreeSet<&PersonId> =
-        open.iter().flat_map(|(_, person, candidates)| candidates.iter().chain([person])).collect();
-    let known: HashSet<PersonId> = store::find_known_persons(db, corp, &Vec::from_iter(named)).await?;
-    let gone = open.iter().filter(|(_, person, candidates)| {
-        !known.contains(person) || !candidates.iter().any(|candidate| known.contains(candidate))
-    });
-    Ok(gone.map(|(id, ..)| id.clone()).collect())
-}
-
-/// Closes conflicts that no longer arise.
-///
-/// # Errors
-/// If the database fails.
-pub(super) async fn close_conflicts(change: &mut FeedTransaction, gone: &[ConflictId]) -> sqlx::Result<()> {
-    for id in gone {
-        store::close_conflict(change, id).await?;
-    }
-    Ok(())
 }

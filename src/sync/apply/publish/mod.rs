@@ -14,6 +14,7 @@ use crate::db::error::{WriteErrorKind, classify_write_error};
 use crate::db::feed::FeedKind;
 use crate::directory;
 use crate::directory::changes::DirectoryTransaction;
+use crate::directory::conflicts;
 use crate::session;
 use crate::sync::plan::NewConflict;
 use crate::sync::remote::ReportNote;
@@ -148,7 +149,7 @@ impl PendingPublication {
     ) -> Result<(), ApplyError> {
         let (db, corp, now) = (target.db, target.corp, target.clock.now());
         // Read before the transaction begins: it holds the write lock as briefly as possible.
-        let gone = super::cleanup::find_obsolete_conflicts(db, corp).await?;
+        let gone = conflicts::store::find_obsolete_conflicts(db, corp).await?;
         let mut change = DirectoryTransaction::begin(db, corp, now).await?;
         super::store::renew_lease(change.tx(), target.fence, now).await?;
         self.move_userids(&mut change).await?;
@@ -162,7 +163,7 @@ impl PendingPublication {
         for conflict in conflicts {
             raised.extend(store::insert_conflict(&mut change, conflict).await?);
         }
-        super::cleanup::close_conflicts(&mut change, &gone).await?;
+        conflicts::store::close_obsolete_conflicts(&mut change, &gone).await?;
         // A skipped record was not confirmed, so the chart is not complete as of this run.
         let complete_at = options.complete_details_at.filter(|_| self.applied.skipped.is_empty());
         // Without staged rows the published version stays as it is; only its age changes.

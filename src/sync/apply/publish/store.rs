@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use sqlx::Row as _;
 
 use crate::base::clock::Timestamp;
-use crate::base::id::{ConflictId, PersonId, UserId};
+use crate::base::id::{PersonId, UserId};
 use crate::db::feed::FeedTransaction;
-use crate::directory::row::{OPEN_UNTIL, to_json};
+use crate::directory::conflicts;
+use crate::directory::row::OPEN_UNTIL;
 use crate::sync::apply::RaisedConflict;
 use crate::sync::plan::NewConflict;
 
@@ -110,27 +111,13 @@ pub(super) async fn insert_conflict(
     change: &mut FeedTransaction,
     conflict: &NewConflict,
 ) -> sqlx::Result<Option<RaisedConflict>> {
-    let (corp, now) = (change.corp().clone(), change.now());
-    let id = ConflictId::generate(now);
-    let done = sqlx::query(
-        "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
-         SELECT $1, $2, $3, $4, $5, 'open', $6 WHERE EXISTS (SELECT 1 FROM persons p WHERE p.id = $4) \
-           AND NOT EXISTS (SELECT 1 FROM conflicts k WHERE k.corp_id = $2 AND k.kind = $3 AND k.person_id = $4 \
-                           AND k.candidates = $5)",
-    )
-    .bind(id.as_str())
-    .bind(corp.as_str())
-    .bind(conflict.kind.as_str())
-    .bind(conflict.person.as_str())
-    .bind(to_json(&conflict.candidates)?)
-    .bind(now.millis())
-    .execute(change.tx())
-    .await?;
-    Ok((done.rows_affected() == 1).then(|| RaisedConflict {
+    let NewConflict { kind, person, candidates } = conflict;
+    let id = conflicts::store::insert_conflict(change, *kind, person, candidates).await?;
+    Ok(id.map(|id| RaisedConflict {
         id,
-        kind: conflict.kind.as_str().to_owned(),
-        person_id: conflict.person.clone(),
-        candidates: conflict.candidates.clone(),
+        kind: kind.as_str().to_owned(),
+        person_id: person.clone(),
+        candidates: candidates.clone(),
     }))
 }
 

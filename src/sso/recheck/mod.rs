@@ -4,6 +4,8 @@
 //! other answer, and none at all, keeps the session: signed-in people notice nothing while WeCom is
 //! down.
 
+mod store;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -155,15 +157,18 @@ impl Sso {
     }
 
     async fn oldest_check(&self, now: Timestamp) -> Result<Option<Timestamp>, SsoError> {
-        Ok(directory::store::find_oldest_check(&self.0.db, &self.0.settings.corp, now).await?)
+        Ok(store::find_oldest_check(&self.0.db, &self.0.settings.corp, now).await?)
     }
 
     async fn claim_due(&self, every: Duration) -> Result<Vec<DuePerson>, SsoError> {
         let now = self.0.clock.now();
         let limit = i64::try_from(CLAIM_BATCH).unwrap_or(i64::MAX);
         let (db, corp) = (&self.0.db, &self.0.settings.corp);
-        Ok(directory::store::claim_due_persons(db, corp, now, now.minus(every), now.plus(CLAIM_LEASE), limit)
-            .await?)
+        let due = store::find_due_persons(db, corp, now, now.minus(every), limit).await?;
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(directory::store::claim_checks(db, due, now, now.plus(CLAIM_LEASE)).await?)
     }
 
     /// Asks about one person. Returns whether WeCom answered about that person.
@@ -195,11 +200,12 @@ impl Sso {
         };
         let entry = audit::AuditEntry {
             event: audit::AuditEvent::Recheck,
+            actor: audit::Actor::System,
             person: Some(id),
             userid: userid.as_str().to_owned(),
             address: None,
             host: String::new(),
-            decision: "done",
+            decision: audit::AuditDecision::Done,
             detail: format!("{}: {ended} sessions", status.as_str()),
             request_id: String::new(),
         };
