@@ -19,6 +19,12 @@ pub(crate) struct Source {
     pub(crate) literals: Vec<Literal>,
     pub(crate) inline_modules: Vec<(String, usize)>,
     pub(crate) items: Vec<Item>,
+    /// The enums of `column_enum!` with their words.
+    pub(crate) column_enums: Vec<(String, Vec<String>)>,
+    /// Texts that something is compared with or searched for.
+    pub(crate) compared_texts: Vec<Literal>,
+    /// Where a column of a row is read by anything but its name, with whether it is in a test.
+    pub(crate) column_positions: Vec<(usize, bool)>,
 }
 
 /// A named item outside functions' bodies and traits.
@@ -83,6 +89,9 @@ impl Source {
             literals: Vec::new(),
             inline_modules: Vec::new(),
             items: Vec::new(),
+            column_enums: Vec::new(),
+            compared_texts: Vec::new(),
+            column_positions: Vec::new(),
         };
         let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let in_test = source.is_test_file();
@@ -96,6 +105,25 @@ impl Source {
         self.module.iter().any(|part| part == "tests")
     }
 }
+
+/// Methods whose argument a text is compared with or searched for.
+const COMPARING_METHODS: &[&str] = &[
+    "contains",
+    "ends_with",
+    "eq",
+    "eq_ignore_ascii_case",
+    "find",
+    "matches",
+    "rfind",
+    "rsplit_once",
+    "split_once",
+    "starts_with",
+    "strip_prefix",
+    "strip_suffix",
+];
+
+/// Methods that read a column of a row.
+const COLUMN_METHODS: &[&str] = &["try_get", "get"];
 
 /// Collects what a file names, from `use` trees, from paths in code, and from the tokens of macros and attributes.
 struct Reader<'a> {
@@ -200,6 +228,74 @@ impl Reader<'_> {
         }
     }
 
+    fn compare(&mut self, compared: &syn::Expr) {
+        match compared {
+            syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => self.compare_text(text),
+            syn::Expr::Reference(inner) => self.compare(&inner.expr),
+            syn::Expr::Paren(inner) => self.compare(&inner.expr),
+            syn::Expr::Group(inner) => self.compare(&inner.expr),
+            // `Some("…")`
+            syn::Expr::Call(call) => call.args.iter().for_each(|argument| self.compare(argument)),
+            syn::Expr::Array(list) => list.elems.iter().for_each(|element| self.compare(element)),
+            _ => {}
+        }
+    }
+
+    fn compare_text(&mut self, text: &syn::LitStr) {
+        let line = text.span().start().line;
+        self.source.compared_texts.push(Literal { text: text.value(), line, in_test: self.in_test });
+    }
+
+    /// The texts of `matches!`, which syn does not parse.
+    fn compare_tokens(&mut self, tokens: TokenStream) {
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => self.compare_tokens(group.stream()),
+                TokenTree::Literal(literal) => {
+                    if let Ok(text) = syn::parse_str::<syn::LitStr>(&literal.to_string()) {
+                        let line = literal.span().start().line;
+                        let text = text.value();
+                        self.source.compared_texts.push(Literal { text, line, in_test: self.in_test });
+                    }
+                }
+                TokenTree::Ident(_) | TokenTree::Punct(_) => {}
+            }
+        }
+    }
+
+    /// The name of an enum of `column_enum!`, and the words after its variants.
+    fn note_column_enum(&mut self, tokens: TokenStream) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        for window in tokens.windows(3) {
+            let [TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Group(body)] = window else {
+                continue;
+            };
+            if keyword != "enum" || body.delimiter() != Delimiter::Brace {
+                continue;
+            }
+            let body: Vec<TokenTree> = body.stream().into_iter().collect();
+            let words = body.windows(2).filter_map(|pair| match pair {
+                [TokenTree::Punct(sign), TokenTree::Literal(word)] if sign.as_char() == '=' => {
+                    syn::parse_str::<syn::LitStr>(&word.to_string()).ok().map(|word| word.value())
+                }
+                _ => None,
+            });
+            self.source.column_enums.push((name.to_string(), words.collect()));
+            let public =
+                tokens.iter().any(|token| matches!(token, TokenTree::Ident(ident) if ident == "pub"));
+            let visibility = if public { Visibility::Public } else { Visibility::Private };
+            let line = name.span().start().line;
+            let in_test = self.in_test;
+            self.source.items.push(Item {
+                kind: ItemKind::Type,
+                name: name.to_string(),
+                visibility,
+                line,
+                in_test,
+            });
+        }
+    }
+
     fn note_item(&mut self, item: &syn::Item) {
         let (kind, ident, visibility) = match item {
             syn::Item::Const(item) => (ItemKind::Constant, &item.ident, &item.vis),
@@ -279,7 +375,46 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         self.token_text(&literal.value(), literal.span(), false);
     }
 
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        let method = call.method.to_string();
+        if COMPARING_METHODS.contains(&method.as_str()) {
+            call.args.iter().for_each(|argument| self.compare(argument));
+        }
+        if let (true, Some(argument)) = (COLUMN_METHODS.contains(&method.as_str()), call.args.first()) {
+            let is_name = matches!(argument, syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(_), .. }));
+            let is_number = matches!(argument, syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Int(_), .. }));
+            // `get` is a method of lists and maps as well, but a row's with a number in a store.
+            let in_store = self.source.room == "db" || self.source.module.iter().any(|part| part == "store");
+            if (method == "try_get" && !is_name) || (method == "get" && is_number && in_store) {
+                let line = call.method.span().start().line;
+                self.source.column_positions.push((line, self.in_test));
+            }
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_expr_binary(&mut self, comparison: &'ast syn::ExprBinary) {
+        if matches!(comparison.op, syn::BinOp::Eq(_) | syn::BinOp::Ne(_)) {
+            self.compare(&comparison.left);
+            self.compare(&comparison.right);
+        }
+        visit::visit_expr_binary(self, comparison);
+    }
+
+    fn visit_pat(&mut self, pattern: &'ast syn::Pat) {
+        if let syn::Pat::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = pattern {
+            self.compare_text(text);
+        }
+        visit::visit_pat(self, pattern);
+    }
+
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        let name = call.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
+        match name.as_str() {
+            "column_enum" => self.note_column_enum(call.tokens.clone()),
+            "matches" => self.compare_tokens(call.tokens.clone()),
+            _ => {}
+        }
         self.visit_path(&call.path);
         self.tokens(call.tokens.clone(), false);
     }
