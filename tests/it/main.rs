@@ -123,3 +123,5 @@ mod trouble;
 mod trouble_messages;
 #[cfg(test)]
 mod verify_files;
+#[cfg(test)]
+mod worker_steps;

@@ -5,8 +5,9 @@
 //! for a step that waits for its lock. The loop of the process is a step, then
 //! [`Worker::wait_until`], and the same again; tests take the same steps with a clock of their own.
 //!
-//! Nothing is remembered from one step to the next but when the database failed and when expired
-//! messages were looked for. What is due is found by the rows.
+//! From one step to the next the worker remembers only its calls in flight, what of them was settled
+//! meanwhile, when the database failed, and when expired messages were looked for. What is due is
+//! found by the rows.
 
 pub(super) mod store;
 
@@ -58,6 +59,7 @@ pub struct Worker {
     /// What was settled since the last step; `None` if nothing was.
     settled: Option<DeliveryCounts>,
     prepare_outage: DatabaseOutage,
+    sweep_outage: DatabaseOutage,
     claim_outage: DatabaseOutage,
     /// When no expired or recalled message was found; `None` if there may be some.
     swept_at: Option<Timestamp>,
@@ -118,6 +120,7 @@ impl Worker {
             in_flight: InFlightCalls::new(),
             settled: None,
             prepare_outage: DatabaseOutage::default(),
+            sweep_outage: DatabaseOutage::default(),
             claim_outage: DatabaseOutage::default(),
             swept_at: None,
         }
@@ -139,7 +142,7 @@ impl Worker {
         }
     }
 
-    /// Ends, expands and plans what is due, and begins as many calls as there are places for.
+    /// Expands, plans and ends what is due, and begins as many calls as there are places for.
     ///
     /// It waits for the database and never for WeCom. `now` is the time of the worker's clock, which
     /// each transaction reads again once it has its locks.
@@ -147,11 +150,10 @@ impl Worker {
         let settled = self.settled.take();
         let (mut did, mut is_more_due) = (settled.unwrap_or_default(), settled.is_some());
         if self.messages.0.settings.unavailable.is_none() {
-            // What has expired is not sent.
-            is_more_due |= self.sweep(now, &mut did).await;
             is_more_due |= self.prepare_and_call(now, &mut did).await;
         }
-        let wake_at = if is_more_due { now } else { self.find_wake_time(now).await };
+        let wake_at =
+            if is_more_due || self.stop.is_cancelled() { now } else { self.find_wake_time(now).await };
         // WeCom may have answered meanwhile.
         let wake_at = if self.settled.is_some() { now } else { wake_at };
         WorkerStep { did, wake_at, in_flight: self.in_flight.len() }
@@ -173,43 +175,18 @@ impl Worker {
         }
     }
 
-    /// Ends what is no longer to be sent, if it is time to look for it. Returns whether something was.
-    async fn sweep(&mut self, now: Timestamp, did: &mut DeliveryCounts) -> bool {
-        // A later sweep was made before the clock was set back.
-        let is_due = self.swept_at.is_none_or(|at| now.since(at) >= SWEEP_INTERVAL || at > now);
-        if !is_due || !self.may_prepare(now) {
-            return false;
-        }
-        let messages = self.messages.clone();
-        match self.run_with_calls(messages.expire()).await {
-            Ok(ended) => {
-                // There may be more than one sweep ends.
-                self.swept_at = ended.is_empty().then_some(now);
-                *did += ended;
-                !ended.is_empty()
-            }
-            Err(error) => {
-                self.prepare_outage.note_failure(&error, "Messages cannot be prepared", now);
-                false
-            }
-        }
-    }
-
-    fn may_prepare(&self, now: Timestamp) -> bool {
-        !self.stop.is_cancelled() && self.prepare_outage.retry_at(now).is_none()
-    }
-
     /// Prepares calls once, and meanwhile and afterwards begins those that are due. Returns whether
     /// more may be due already.
     async fn prepare_and_call(&mut self, now: Timestamp, did: &mut DeliveryCounts) -> bool {
         let (messages, chart) = (self.messages.clone(), (self.chart)());
         let mut preparing = pin!(Fuse::terminated());
         let mut claiming = pin!(Fuse::terminated());
-        if self.may_prepare(now) {
-            preparing.set(messages.prepare(&chart).fuse());
+        if !self.stop.is_cancelled() && self.prepare_outage.retry_at(now).is_none() {
+            preparing.set(prepare_and_sweep(&messages, &chart, self.is_sweep_due(now)).fuse());
         }
         let mut may_claim = self.claim_outage.retry_at(now).is_none();
-        let (mut is_claim_due, mut is_more_due) = (true, false);
+        // What the preparation ends is not claimed before, unless it takes long.
+        let (mut is_claim_due, mut is_more_due) = (preparing.is_terminated(), false);
         loop {
             if is_claim_due && may_claim && claiming.is_terminated() && !self.stop.is_cancelled() {
                 let free = MAX_PARALLEL_CALLS.saturating_sub(self.in_flight.len());
@@ -224,17 +201,11 @@ impl Worker {
             // Calls in flight continue while the database is asked: one of them may hold the lock
             // that a statement waits for.
             tokio::select! {
-                prepared = &mut preparing => match prepared {
-                    Ok(done) => {
-                        self.prepare_outage.note_success("Messages are prepared again");
-                        is_claim_due |= done.planned > 0;
-                        is_more_due |= !done.is_empty();
-                        *did += done;
-                    }
-                    Err(error) => {
-                        self.prepare_outage.note_failure(&error, "Messages cannot be prepared", now);
-                    }
-                },
+                (prepared, swept) = &mut preparing => {
+                    is_more_due |= self.note_prepared(prepared, did);
+                    is_more_due |= swept.is_some_and(|swept| self.note_swept(swept, did));
+                    is_claim_due = true;
+                }
                 taken = &mut claiming => match taken {
                     Ok(taken) => {
                         self.claim_outage.note_success("Messages are sent again");
@@ -245,7 +216,7 @@ impl Worker {
                         }
                     }
                     Err(error) => {
-                        self.claim_outage.note_failure(&error, "No calls can be taken up", now);
+                        self.claim_outage.note_failure(&error, "No calls can be taken up", self.clock_now());
                         may_claim = false;
                     }
                 },
@@ -256,6 +227,56 @@ impl Worker {
                     is_more_due = true;
                     is_claim_due |= !preparing.is_terminated();
                 }
+                // A long preparation does not keep a retry waiting until WeCom's duplicate window is
+                // over, nor a recall, nor what another process left behind.
+                () = tokio::time::sleep(POLL_INTERVAL), if !preparing.is_terminated() => {
+                    is_claim_due = true;
+                }
+            }
+        }
+    }
+
+    fn clock_now(&self) -> Timestamp {
+        self.messages.0.clock.now()
+    }
+
+    /// Whether it is time to look for what is no longer to be sent.
+    fn is_sweep_due(&self, now: Timestamp) -> bool {
+        // A later sweep was made before the clock was set back.
+        let is_due = self.swept_at.is_none_or(|at| now.since(at) >= SWEEP_INTERVAL || at > now);
+        is_due && self.sweep_outage.retry_at(now).is_none()
+    }
+
+    /// Notes what a preparation did. Returns whether it did anything.
+    fn note_prepared(&mut self, prepared: sqlx::Result<DeliveryCounts>, did: &mut DeliveryCounts) -> bool {
+        match prepared {
+            Ok(done) => {
+                self.prepare_outage.note_success("Messages are prepared again");
+                *did += done;
+                !done.is_empty()
+            }
+            Err(error) => {
+                self.prepare_outage.note_failure(&error, "Messages cannot be prepared", self.clock_now());
+                false
+            }
+        }
+    }
+
+    /// Notes what a sweep ended. Returns whether it ended anything.
+    ///
+    /// Its outage is its own: while nothing can be ended, messages are still prepared.
+    fn note_swept(&mut self, swept: sqlx::Result<DeliveryCounts>, did: &mut DeliveryCounts) -> bool {
+        match swept {
+            Ok(ended) => {
+                self.sweep_outage.note_success("Expired messages end again");
+                // There may be more than one sweep ends.
+                self.swept_at = ended.is_empty().then(|| self.clock_now());
+                *did += ended;
+                !ended.is_empty()
+            }
+            Err(error) => {
+                self.sweep_outage.note_failure(&error, "Expired messages cannot be ended", self.clock_now());
+                false
             }
         }
     }
@@ -268,7 +289,8 @@ impl Worker {
             (Some(at), None) | (None, Some(at)) => at.min(poll_at),
             (None, None) if self.messages.0.settings.unavailable.is_some() => poll_at,
             (None, None) => {
-                let sweep_at = self.swept_at.map_or(poll_at, |at| at.plus(SWEEP_INTERVAL));
+                let swept_again_at = self.swept_at.map(|at| at.plus(SWEEP_INTERVAL));
+                let sweep_at = self.sweep_outage.retry_at(now).or(swept_again_at).unwrap_or(poll_at);
                 let messages = self.messages.clone();
                 let due_at = self.run_with_calls(messages.find_next_due_time(now)).await;
                 // An outage shows in the next step.
@@ -288,6 +310,19 @@ impl Worker {
             }
         }
     }
+}
+
+/// Expands messages and plans calls, then ends what is no longer to be sent if `is_sweep_due`.
+///
+/// In this order, so that a message that expired before it was expanded still names its recipients.
+async fn prepare_and_sweep(
+    messages: &Messages,
+    chart: &Chart,
+    is_sweep_due: bool,
+) -> (sqlx::Result<DeliveryCounts>, Option<sqlx::Result<DeliveryCounts>>) {
+    let prepared = messages.prepare(chart).await;
+    let swept = if is_sweep_due && prepared.is_ok() { Some(messages.expire().await) } else { None };
+    (prepared, swept)
 }
 
 impl Messages {
