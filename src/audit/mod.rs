@@ -2,10 +2,10 @@
 //! days.
 //!
 //! A row is written in the transaction of the action itself, so that neither exists without the
-//! other. There are four exceptions: denials of the gate come later, through a queue that drops
+//! other. There are three exceptions: denials of the gate come later, through a queue that drops
 //! what it cannot hold; refused links of messages and the counts of refusals have nothing else to
-//! write; and `gongpai send` writes its row after the message is accepted. No row holds a secret, code or token; [`AuditEntry::detail`] is a code, a rule's text or
-//! a count. Refusals that anybody can cause pass the [`RefusalLimiter`] first. See [design:
+//! write. No row holds a secret, code or token; [`AuditEntry::detail`] is a code, a rule's text or a
+//! count. Refusals that anybody can cause pass the [`RefusalLimiter`] first. See [design:
 //! audit](crate::design#audit).
 
 mod limit;

@@ -11,7 +11,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::args::{Expiry, SendArgs, SendTarget};
 use super::outcome::UsageError;
 use super::{database, messages, table};
-use crate::audit::{self, Actor, AuditEntry, AuditEvent};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::MessageId;
 use crate::config::Config;
@@ -61,21 +60,13 @@ async fn accept_and_follow(
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
     let messages = messages::open_messages(config, clock, db)?;
-    let corp = &config.wecom.corp_id;
-    let chart = directory::store::load_chart(db, corp).await?;
+    let chart = directory::store::load_chart(db, &config.wecom.corp_id).await?;
     let accepted = messages.accept(&chart, Sender::CommandLine, args.key.as_deref(), order).await;
     let accepted = accepted.map_err(|why| describe_refusal(why, args))?;
     writeln!(out, "{}", accepted.id)?;
     // Now, so that a script has the id even if the wait is interrupted.
     out.flush()?;
     print_next_steps(&accepted, args.wait);
-    // A repeated call accepted nothing, so there is nothing to audit.
-    if !accepted.repeated {
-        let detail = format!("message {} sent", accepted.id);
-        let entry = AuditEntry::of_deed(Actor::Cli, AuditEvent::Message, detail);
-        let written = audit::store::insert_entries(db, corp, &[entry], clock.now()).await;
-        written.context("the message is accepted, but the audit trail could not be written")?;
-    }
     if !args.wait {
         return Ok(true);
     }

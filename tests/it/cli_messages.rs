@@ -11,6 +11,7 @@ use gongpai::testing::db::Db;
 use serde_json::{Value, json};
 
 use crate::support::app::configuration;
+use crate::support::audit::{bring_audit_trail_back, take_audit_trail_away};
 use crate::support::database::TestDatabase;
 use crate::support::message_damage::end_open_messages;
 use crate::support::messages::{
@@ -397,4 +398,16 @@ async fn send_waits_until_it_is_known_and_ends_with_1_unless_everybody_got_it() 
     waits.signal(Signal::Interrupt);
     assert_eq!(waits.exit().await.code(), Some(1));
     assert!(waits.text(Output::Stderr).contains("stays accepted"));
+}
+
+#[tokio::test]
+async fn what_the_audit_trail_cannot_record_is_not_sent() {
+    let cli = MessageCli::new().await;
+    let args = ["send", "--to", "a", "--text", "t"];
+    take_audit_trail_away(&cli.app.db).await;
+    assert_eq!(cli.run(&args).await.code(), Some(1));
+    assert!(cli.messages().await.is_empty(), "a message without its row in the audit trail");
+    bring_audit_trail_back(&cli.app.db).await;
+    assert_eq!(cli.run(&args).await.code(), Some(0));
+    assert_eq!((cli.messages().await.len(), cli.audit_details().await.len()), (1, 1));
 }

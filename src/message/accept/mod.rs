@@ -23,6 +23,7 @@ pub(super) use self::group_commit::GroupCommit;
 use self::store::{EarlierMessage, InsertOutcome, NewMessage};
 use super::content::{self, FieldError, MessageRequest};
 use super::{MessageTargets, Messages};
+use crate::audit::{Actor, AuditEntry, AuditEvent};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ClientId, MessageId};
 use crate::base::secret::sha256;
@@ -63,6 +64,17 @@ impl Sender {
         match self {
             Self::Client(id) => id.as_str(),
             Self::CommandLine => "",
+        }
+    }
+
+    /// Returns the row of the audit trail for a message that it sends; none for an application,
+    /// whose messages are rows enough.
+    fn describe_deed(&self, id: &MessageId) -> Option<AuditEntry> {
+        match self {
+            Self::Client(_) => None,
+            Self::CommandLine => {
+                Some(AuditEntry::of_deed(Actor::Cli, AuditEvent::Message, format!("message {id} sent")))
+            }
         }
     }
 }
@@ -182,6 +194,7 @@ impl Messages {
             links_expire_at: request.expires_at.unwrap_or_else(|| now.plus(LINK_LIFETIME)),
             targets: serde_json::to_string(&targets).map_err(|error| sqlx::Error::Encode(error.into()))?,
             expires_at: request.expires_at,
+            deed: sender.describe_deed(&id),
             id: id.clone(),
         };
         let (id, repeated) = match inner.group_commit.write(&inner.db, &inner.clock, message).await {

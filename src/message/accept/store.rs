@@ -2,6 +2,7 @@
 
 use sqlx::FromRow;
 
+use crate::audit::{self, AuditEntry};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId};
 use crate::db::feed::{FeedCounter, advance_counter};
@@ -51,6 +52,8 @@ pub(super) struct NewMessage {
     pub(super) targets: String,
     pub(super) not_before: Timestamp,
     pub(super) expires_at: Option<Timestamp>,
+    /// The row of the audit trail, which is written with the message or not at all.
+    pub(super) deed: Option<AuditEntry>,
 }
 
 /// What writing a message did.
@@ -126,6 +129,9 @@ async fn insert_message(
         .bind(message.links_expire_at)
         .execute(&mut **tx)
         .await?;
+    }
+    if let Some(deed) = &message.deed {
+        audit::store::insert_entry(tx, &message.corp, deed, now).await?;
     }
     Ok(InsertOutcome::Inserted)
 }

@@ -3,6 +3,7 @@
 use gongpai::testing::audit::AuditRow;
 use gongpai::testing::audit::store::list_rows;
 use gongpai::testing::base::clock::Timestamp;
+use gongpai::testing::db::Db;
 
 use super::app::TestApp;
 
@@ -17,4 +18,14 @@ pub(crate) async fn audit_rows(t: &TestApp, event: &str) -> Vec<AuditRow> {
     let mut rows = read_audit_trail(t).await;
     rows.retain(|row| row.event == event);
     rows
+}
+
+/// Lets every write to the audit trail fail.
+pub(crate) async fn take_audit_trail_away(db: &Db) {
+    sqlx::query("ALTER TABLE audit RENAME TO audit_away").execute(db.pool()).await.expect("renamed");
+}
+
+/// Ends [`take_audit_trail_away`].
+pub(crate) async fn bring_audit_trail_back(db: &Db) {
+    sqlx::query("ALTER TABLE audit_away RENAME TO audit").execute(db.pool()).await.expect("renamed");
 }
