@@ -69,6 +69,7 @@ pub mod db {
 pub mod directory {
     pub use crate::directory::{
         EntrySource, MemberProfile, Membership, Person, PersonDetails, PersonStatus, Tag, Unit,
+        hot_statements,
     };
     pub mod bindings {
         pub use crate::directory::bindings::BindingMatch;

@@ -44,7 +44,19 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
+use crate::db::hot_statement::HotStatement;
 use crate::db::types::column_enum;
+
+/// Returns the statements that run with each sign-in, unknown token, check of a person and accepted
+/// message.
+pub fn hot_statements() -> Vec<HotStatement> {
+    let holders = HotStatement {
+        name: "find_userid_holders",
+        sql: accounts::store::find_holder_statement(),
+        indexes: &["persons_userid", "person_rows_pkey"],
+    };
+    [store::HOT_STATEMENTS, present::store::HOT_STATEMENTS, &[holders]].concat()
+}
 
 /// What WeCom said about a member, as far as a sign-in stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! SQL of the published chart and of persons who sign in.
 
 use const_format::formatcp;
-use sqlx::FromRow as _;
+use sqlx::FromRow;
 
 use super::bindings;
 use super::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
@@ -13,9 +13,21 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UserId};
 use crate::db::Db;
 use crate::db::feed::{FeedKind, FeedTransaction};
+use crate::db::hot_statement::HotStatement;
 
 const WECOM: &str = EntrySource::Wecom.as_str();
 const ACTIVE: &str = PersonStatus::Active.as_str();
+
+pub(super) const HOT_STATEMENTS: &[HotStatement] = &[
+    HotStatement { name: "find_person", sql: FIND_PERSON, indexes: &["person_rows_pkey"] },
+    HotStatement {
+        name: "find_person_by_userid",
+        sql: FIND_PERSON_BY_USERID,
+        indexes: &["persons_userid", "person_rows_pkey"],
+    },
+    HotStatement { name: "confirm_active", sql: LOCK_HOLDER, indexes: &["persons_userid"] },
+    HotStatement { name: "release_userid", sql: RELEASE_USERID, indexes: &["persons_pkey"] },
+];
 
 /// Creates the chart row of the corporation, if it has none yet: empty, version 0.
 ///
@@ -60,18 +72,24 @@ pub async fn load_chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
     }
 }
 
+#[derive(FromRow)]
+struct ChartRow {
+    version: i64,
+    /// 0 if no run has read everything yet.
+    complete_at: Timestamp,
+}
+
 /// Returns the published version, and when the last run began that read every detail, if there was
 /// one.
 ///
 /// # Errors
 /// If the database fails, or the corporation has no chart.
 pub async fn published_version(db: &Db, corp: &CorpId) -> sqlx::Result<(i64, Option<Timestamp>)> {
-    let (version, complete_at): (i64, Timestamp) =
-        sqlx::query_as("SELECT version, complete_at FROM charts WHERE corp_id = $1")
-            .bind(corp)
-            .fetch_one(db.pool())
-            .await?;
-    Ok((version, Some(complete_at).filter(|at| at.millis() > 0)))
+    let row: ChartRow = sqlx::query_as("SELECT version, complete_at FROM charts WHERE corp_id = $1")
+        .bind(corp)
+        .fetch_one(db.pool())
+        .await?;
+    Ok((row.version, Some(row.complete_at).filter(|at| at.millis() > 0)))
 }
 
 /// Returns when the last run began that read every detail, if there was one.
@@ -195,6 +213,9 @@ pub async fn record_active_member(
     Ok(id)
 }
 
+const LOCK_HOLDER: &str = "UPDATE persons SET check_lease = check_lease \
+     WHERE corp_id = $1 AND lower(userid) = lower($2) AND released_at IS NULL RETURNING id";
+
 /// Locks the person with this userid, if it is an active member of WeCom's, and returns the id.
 /// Writes nothing.
 ///
@@ -206,14 +227,8 @@ pub(crate) async fn confirm_active(
 ) -> sqlx::Result<Option<PersonId>> {
     let corp = change.corp().clone();
     // Only a lock: `checked_at` must keep saying when WeCom was asked, and it was not asked here.
-    let id: Option<PersonId> = sqlx::query_scalar(
-        "UPDATE persons SET check_lease = check_lease \
-         WHERE corp_id = $1 AND lower(userid) = lower($2) AND released_at IS NULL RETURNING id",
-    )
-    .bind(corp)
-    .bind(userid)
-    .fetch_optional(change.tx())
-    .await?;
+    let id: Option<PersonId> =
+        sqlx::query_scalar(LOCK_HOLDER).bind(corp).bind(userid).fetch_optional(change.tx()).await?;
     let Some(id) = id else { return Ok(None) };
     let person = find_current_person(change, &id).await?;
     let active = person.is_some_and(|p| (p.source, p.status) == (EntrySource::Wecom, PersonStatus::Active));
@@ -290,17 +305,15 @@ async fn replace_holder(
     Ok(id)
 }
 
+const RELEASE_USERID: &str = "UPDATE persons SET released_at = $2 WHERE id = $1 AND released_at IS NULL";
+
 /// Frees the userid of a person for somebody else.
 ///
 /// # Errors
 /// If the database fails.
 pub(crate) async fn release_userid(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
     let now = change.now();
-    sqlx::query("UPDATE persons SET released_at = $2 WHERE id = $1 AND released_at IS NULL")
-        .bind(id)
-        .bind(now)
-        .execute(change.tx())
-        .await?;
+    sqlx::query(RELEASE_USERID).bind(id).bind(now).execute(change.tx()).await?;
     Ok(())
 }
 

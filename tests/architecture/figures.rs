@@ -42,6 +42,33 @@ fn vocabulary_figures() {
     println!("inline comments per code line             {} %", percent(inline, code));
     println!("files over {LONG_FILE_LINES} lines                      {long} of {}", production.len());
     println!("import circles                            {}", circles(&sources).len());
+    println!("upward imports                            {}", upward_imports(&sources));
+    let (room, lines) = largest_room(&sources).expect("a room");
+    println!("largest room                              {room}, {lines} lines");
+}
+
+/// A room of more lines than this is several rooms.
+const MAX_ROOM_LINES: usize = 12_000;
+
+#[test]
+fn there_are_no_circles_and_no_upward_imports_and_no_room_holds_everything() {
+    let sources = sources();
+    assert_eq!((circles(&sources).len(), upward_imports(&sources)), (0, 0));
+    let (room, lines) = largest_room(&sources).expect("a room");
+    assert!(lines <= MAX_ROOM_LINES, "`{room}` has {lines} lines: split it by what it is about");
+}
+
+fn upward_imports(sources: &[Source]) -> usize {
+    sources.iter().map(|source| super::import_findings(source).len()).sum()
+}
+
+/// The room with the most lines of production code, and how many.
+fn largest_room(sources: &[Source]) -> Option<(&str, usize)> {
+    let mut rooms: BTreeMap<&str, usize> = BTreeMap::new();
+    for source in sources.iter().filter(|source| !source.is_test_file()) {
+        *rooms.entry(source.room.as_str()).or_default() += source.lines;
+    }
+    rooms.into_iter().max_by_key(|(_, lines)| *lines)
 }
 
 #[test]
@@ -164,6 +191,18 @@ fn a_circle_of_three_is_found_and_a_folder_with_its_files_is_none() {
         read("src/gate/e.rs", "use super::d::D;"),
     ];
     assert_eq!(circles(&sources), [["src/gate/a.rs", "src/gate/b.rs", "src/gate/c.rs"]]);
+}
+
+#[test]
+fn an_upward_import_and_the_largest_room_are_counted() {
+    let read = Source::read;
+    let sources = [
+        read("src/gate/mod.rs", "use crate::db::Db;\n\n\n"),
+        read("src/db/mod.rs", "use crate::gate::Gate;"),
+        read("src/db/tests.rs", "\n\n\n\n\n\n"),
+    ];
+    assert_eq!(upward_imports(&sources), 1);
+    assert_eq!(largest_room(&sources), Some(("gate", 3)));
 }
 
 #[test]

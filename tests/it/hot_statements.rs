@@ -2,7 +2,7 @@
 
 use gongpai::testing::db::Db;
 use gongpai::testing::db::hot_statement::HotStatement;
-use gongpai::testing::{message, session, sso};
+use gongpai::testing::{directory, message, session, sso};
 
 use crate::support::explain::find_unused_indexes;
 use crate::support::message_damage::drop_index_of_due_calls;
@@ -10,7 +10,13 @@ use crate::support::post::MessageReplica;
 
 /// The statements of every room that has any.
 fn list_statements() -> Vec<HotStatement> {
-    [message::hot_statements(), session::store::hot_statements(), sso::store::hot_statements()].concat()
+    [
+        directory::hot_statements(),
+        message::hot_statements(),
+        session::store::hot_statements(),
+        sso::store::hot_statements(),
+    ]
+    .concat()
 }
 
 async fn list_findings(db: &Db) -> Vec<String> {

@@ -29,6 +29,11 @@ static FIND_HOLDERS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
+/// Returns the statement that finds the holder of one userid.
+pub(in crate::directory) fn find_holder_statement() -> &'static str {
+    FIND_HOLDERS.chunks(&[()]).first().map_or("", |(text, _)| text)
+}
+
 /// Returns who of the published chart has these userids, by userid in lower case.
 ///
 /// # Errors
@@ -82,6 +87,12 @@ static FIND_IDENTITIES: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
+#[derive(FromRow)]
+struct IdentityRow {
+    folded: String,
+    id: PersonId,
+}
+
 /// Returns who owns these userids, which are in lower case, also where the chart does not show the
 /// person. Userids that nobody owns are left out.
 ///
@@ -98,8 +109,8 @@ pub(crate) async fn find_userid_owners(
         for userid in part {
             query = query.bind(userid);
         }
-        let rows: Vec<(String, PersonId)> = query.fetch_all(db.pool()).await?;
-        found.extend(rows);
+        let rows: Vec<IdentityRow> = query.fetch_all(db.pool()).await?;
+        found.extend(rows.into_iter().map(|row| (row.folded, row.id)));
     }
     Ok(found)
 }

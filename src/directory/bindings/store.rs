@@ -14,17 +14,24 @@ use crate::directory::{EntrySource, PersonStatus};
 const LOCAL: &str = EntrySource::Local.as_str();
 const LEFT: &str = PersonStatus::Left.as_str();
 
+#[derive(FromRow)]
+struct BindingRow {
+    /// Folded.
+    userid: String,
+    person_id: PersonId,
+}
+
 /// Reads every binding.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn load_bindings(db: &Db, corp: &CorpId) -> sqlx::Result<RuleBindings> {
-    let rows: Vec<(String, PersonId)> =
+    let rows: Vec<BindingRow> =
         sqlx::query_as("SELECT userid, person_id FROM rule_bindings WHERE corp_id = $1")
             .bind(corp)
             .fetch_all(db.pool())
             .await?;
-    Ok(RuleBindings::new(rows))
+    Ok(RuleBindings::new(rows.into_iter().map(|row| (row.userid, row.person_id))))
 }
 
 /// Binds a userid to the first person that a rule matched. An existing binding stays.

@@ -9,6 +9,7 @@ use super::PresentPerson;
 use crate::base::id::{CorpId, PersonId, UserId};
 use crate::db::Db;
 use crate::db::bind_list::ListStatement;
+use crate::db::hot_statement::HotStatement;
 use crate::directory::PersonStatus;
 use crate::directory::row::{MembershipList, keep_readable};
 
@@ -38,6 +39,15 @@ impl From<PresentRow> for PresentPerson {
 const FIND_PRESENT: &str = "SELECT v.person_id, v.userid, v.name, v.email, v.status, v.memberships FROM person_rows v \
        JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
      WHERE v.person_id = $2";
+
+pub(in crate::directory) const HOT_STATEMENTS: &[HotStatement] = &[
+    HotStatement { name: "find_present", sql: FIND_PRESENT, indexes: &["person_rows_pkey"] },
+    HotStatement {
+        name: "find_present_by_userid",
+        sql: FIND_PRESENT_BY_USERID,
+        indexes: &["persons_userid", "person_rows_pkey"],
+    },
+];
 
 /// Returns the person with this id.
 ///

@@ -139,15 +139,21 @@ pub(crate) type KnownConflict = (ConflictKind, PersonId, Vec<PersonId>);
 /// # Errors
 /// If the database fails, or the candidates of one cannot be read.
 pub(crate) async fn find_known_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<HashSet<KnownConflict>> {
-    let rows: Vec<(String, PersonId, JsonColumn<Vec<PersonId>>)> =
+    #[derive(FromRow)]
+    struct KnownRow {
+        kind: String,
+        person_id: PersonId,
+        candidates: JsonColumn<Vec<PersonId>>,
+    }
+    let rows: Vec<KnownRow> =
         sqlx::query_as("SELECT kind, person_id, candidates FROM conflicts WHERE corp_id = $1")
             .bind(corp)
             .fetch_all(db.pool())
             .await?;
     // A kind that only a newer version knows cannot occur in this version's plans.
-    let known = rows.into_iter().filter_map(|(kind, person, JsonColumn(mut candidates))| {
-        candidates.sort();
-        Some((ConflictKind::parse(&kind)?, person, candidates))
+    let known = rows.into_iter().filter_map(|KnownRow { kind, person_id, mut candidates }| {
+        candidates.0.sort();
+        Some((ConflictKind::parse(&kind)?, person_id, candidates.0))
     });
     Ok(known.collect())
 }
@@ -158,24 +164,30 @@ pub(crate) async fn find_known_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result
 /// # Errors
 /// If the database fails, or a conflict cannot be read.
 pub(crate) async fn find_obsolete_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<ConflictId>> {
-    let open: Vec<(ConflictId, PersonId, JsonColumn<Vec<PersonId>>)> = sqlx::query_as(formatcp!(
+    #[derive(FromRow)]
+    struct OpenRow {
+        id: ConflictId,
+        person_id: PersonId,
+        candidates: JsonColumn<Vec<PersonId>>,
+    }
+    let open: Vec<OpenRow> = sqlx::query_as(formatcp!(
         "SELECT id, person_id, candidates FROM conflicts WHERE corp_id = $1 AND state = '{OPEN}'"
     ))
     .bind(corp)
     .fetch_all(db.pool())
     .await?;
     let named: BTreeSet<&PersonId> =
-        open.iter().flat_map(|(_, person, candidates)| candidates.0.iter().chain([person])).collect();
+        open.iter().flat_map(|row| row.candidates.0.iter().chain([&row.person_id])).collect();
     let mut known = HashSet::with_capacity(named.len());
     for id in named {
         if is_published(db, corp, id).await? {
             known.insert(id.clone());
         }
     }
-    let gone = open.iter().filter(|(_, person, candidates)| {
-        !known.contains(person) || !candidates.0.iter().any(|candidate| known.contains(candidate))
+    let gone = open.iter().filter(|row| {
+        !known.contains(&row.person_id) || !row.candidates.0.iter().any(|candidate| known.contains(candidate))
     });
-    Ok(gone.map(|(id, ..)| id.clone()).collect())
+    Ok(gone.map(|row| row.id.clone()).collect())
 }
 
 async fn is_published(db: &Db, corp: &CorpId, person: &PersonId) -> sqlx::Result<bool> {

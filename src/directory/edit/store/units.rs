@@ -1,6 +1,7 @@
 //! SQL that creates, changes and deletes local units.
 
 use const_format::formatcp;
+use sqlx::FromRow;
 
 use super::EditContext;
 use crate::base::id::UnitId;
@@ -87,6 +88,13 @@ fn publish_unit(
     context.chart.unit(&id).cloned().ok_or(EditError::NotFound)
 }
 
+/// How many persons are in a unit in the published version, and in the one that a run prepares.
+#[derive(FromRow)]
+struct MemberCounts {
+    persons: i64,
+    staged: i64,
+}
+
 /// Deletes the local unit `id`, if it is empty.
 ///
 /// # Errors
@@ -99,8 +107,8 @@ pub(crate) async fn delete_unit(
     let unit = require_local_unit(&context.chart, id)?.unit.clone();
     let corp = change.corp().clone();
     // The JSON holds the id between quotes. It contains no wildcard: letters, digits and hyphens.
-    let (persons, staged): (i64, i64) = sqlx::query_as(
-        "SELECT COUNT(CASE WHEN since <= $2 THEN 1 END), COUNT(CASE WHEN since > $2 THEN 1 END) \
+    let MemberCounts { persons, staged } = sqlx::query_as(
+        "SELECT COUNT(CASE WHEN since <= $2 THEN 1 END) AS persons, COUNT(CASE WHEN since > $2 THEN 1 END) AS staged \
          FROM person_rows WHERE corp_id = $1 AND until > $2 AND memberships LIKE $3",
     )
     .bind(corp)
