@@ -4,14 +4,14 @@
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
-use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::ApiState;
 use super::auth::AuthenticatedClient;
+use super::dto::changes::ChangesDto;
 use super::query::QueryParams;
 use crate::config::Scope;
-use crate::directory::listing::{DirectoryChange, Feed, store};
+use crate::directory::listing::{Feed, store};
 use crate::http::words::Code;
 
 /// From where, for the document.
@@ -26,53 +26,6 @@ struct ChangesParams {
     limit: Option<u16>,
 }
 
-/// A part of the change feed.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Changes)]
-struct ChangesSchema {
-    #[schema(value_type = Vec<ChangeSchema>)]
-    items: Vec<DirectoryChange>,
-    /// `since` of the next call. It is never null: where nothing is new, it is the place to ask again from.
-    next_cursor: String,
-}
-
-/// A change: what it is now is to be asked of the unit, person or tag itself.
-#[derive(ToSchema)]
-#[schema(as = Change)]
-#[expect(dead_code, reason = "it describes directory::listing::DirectoryChange in the document")]
-struct ChangeSchema {
-    /// Its number; later changes have larger ones.
-    seq: i64,
-    #[schema(inline)]
-    kind: EntityKindSchema,
-    /// Our id of the unit, person or tag.
-    id: String,
-    #[schema(inline)]
-    change: ChangeKindSchema,
-    /// When it became visible.
-    #[schema(format = DateTime)]
-    at: String,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes directory::changes::DirectoryEntity in the document")]
-enum EntityKindSchema {
-    Unit,
-    Person,
-    Tag,
-}
-
-/// A person who left is `updated`, with the status `left`.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes directory::changes::DirectoryChangeKind in the document")]
-enum ChangeKindSchema {
-    Created,
-    Updated,
-    Removed,
-}
-
 /// What changed, in order; each change once.
 ///
 /// To follow: ask once without `since` until `items` is empty and keep `next_cursor`, then read the lists; from then on
@@ -81,7 +34,7 @@ enum ChangeKindSchema {
 #[utoipa::path(
     get, path = "/api/v1/directory/changes", operation_id = "list_changes", tag = "directory",
     params(ChangesParams),
-    responses((status = 200, body = ChangesSchema), (status = 304), (status = 410)),
+    responses((status = 200, body = ChangesDto), (status = 304), (status = 410)),
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list_changes(
@@ -100,9 +53,7 @@ pub(super) async fn list_changes(
     let corp = &api.0.sessions.settings().corp;
     let feed = store::read_changes(&api.0.db, corp, since, params.row_limit() - 1).await;
     match feed.map_err(|e| client.unavailable("The change feed could not be read", &e))? {
-        Feed::Part { items, last } => {
-            Ok(Json(ChangesSchema { items, next_cursor: last.to_string() }).into_response())
-        }
+        Feed::Part { items, last } => Ok(Json(ChangesDto::new(items, last)).into_response()),
         Feed::Gone => Err(client.problem(Code::FeedGone)),
     }
 }

@@ -13,16 +13,18 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::auth::AuthenticatedClient;
+use super::dto::directory::{PersonDto, UnitDto};
+use super::dto::directory_input::{
+    AnyPersonChangeSchema, MemberInputDto, NewPersonSchema, NewUnitSchema, PersonInputDto, UnitInputDto,
+};
 use super::etag::TaggedEntry;
-use super::input::{AnyPersonChangeSchema, NewPersonSchema, NewUnitSchema, UnitChangeSchema};
-use super::schema::{PersonSchema, UnitSchema};
 use super::{ApiState, query};
 use crate::audit;
 use crate::base::id::{PersonId, UnitId, UserId};
 use crate::config::Scope;
 use crate::directory::changes::DirectoryTransaction;
 use crate::directory::edit::store::{self, HeldPerson};
-use crate::directory::edit::{EditError, MemberInput, PersonInput, UnitInput, merge_patch};
+use crate::directory::edit::{EditError, PersonInput, UnitInput, merge_patch};
 use crate::directory::{EntrySource, Person, PersonStatus};
 use crate::http::problem::Problem;
 use crate::http::words::Code;
@@ -125,7 +127,7 @@ fn created_response(
     post, path = "/api/v1/directory/units", operation_id = "create_unit", tag = "directory",
     request_body = NewUnitSchema,
     responses(
-        (status = 201, description = "It is made.", body = UnitSchema, headers(
+        (status = 201, description = "It is made.", body = UnitDto, headers(
             ("Location" = String, description = "Where it is."), ("ETag" = String, description = "A strong one."),
         )),
         (status = 409),
@@ -138,23 +140,24 @@ pub(super) async fn create_unit(
     text: Bytes,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryWrite)?;
-    let input: UnitInput = merge_input(&client, Value::Null, parse_object(&client, &text)?)?;
+    let input: UnitInputDto = merge_input(&client, Value::Null, parse_object(&client, &text)?)?;
     let mut change = begin_change(&api, &client).await?;
     let mut context =
         store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
-    let made =
-        store::create_unit(&mut change, &mut context, input).await.map_err(|e| edit_problem(&client, &e))?;
+    let made = store::create_unit(&mut change, &mut context, input.into())
+        .await
+        .map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("created unit {}", made.unit.id);
     commit_change(&api, &client, change, audit::AuditEvent::Directory, None, &deed).await?;
-    created_response(&client, &UnitSchema::from(&made), &format!("/api/v1/directory/units/{}", made.unit.id))
+    created_response(&client, &UnitDto::from(&made), &format!("/api/v1/directory/units/{}", made.unit.id))
 }
 
 /// Changes a local unit.
 #[utoipa::path(
     patch, path = "/api/v1/directory/units/{id}", operation_id = "update_unit", tag = "directory",
     params(("id" = String, Path, description = "Our id.")),
-    request_body = UnitChangeSchema,
-    responses((status = 200, body = UnitSchema), (status = 404), (status = 409), (status = 412)),
+    request_body = UnitInputDto,
+    responses((status = 200, body = UnitDto), (status = 404), (status = 409), (status = 412)),
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn update_unit(
@@ -170,16 +173,17 @@ pub(super) async fn update_unit(
     let mut context =
         store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
     let before = context.chart().unit(&id).ok_or_else(|| client.not_found())?;
-    TaggedEntry::from_schema(&UnitSchema::from(before), &client)?.check_if_match(&headers, &client)?;
+    TaggedEntry::from_schema(&UnitDto::from(before), &client)?.check_if_match(&headers, &client)?;
     if before.unit.source == EntrySource::Wecom {
         return Err(edit_problem(&client, &EditError::OwnedByWecom("the unit is a department of WeCom's")));
     }
-    let input = merge_input(&client, entry_json(&client, &UnitInput::from_unit(&before.unit))?, fields)?;
-    let after = store::update_unit(&mut change, &mut context, &id, input).await;
+    let current = entry_json(&client, &UnitInputDto::from(UnitInput::from_unit(&before.unit)))?;
+    let input: UnitInputDto = merge_input(&client, current, fields)?;
+    let after = store::update_unit(&mut change, &mut context, &id, input.into()).await;
     let after = after.map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("changed unit {id}");
     commit_change(&api, &client, change, audit::AuditEvent::Directory, None, &deed).await?;
-    Ok(TaggedEntry::from_schema(&UnitSchema::from(&after), &client)?.respond(StatusCode::OK))
+    Ok(TaggedEntry::from_schema(&UnitDto::from(&after), &client)?.respond(StatusCode::OK))
 }
 
 /// Removes a local unit in which nobody is.
@@ -201,7 +205,7 @@ pub(super) async fn delete_unit(
     let mut context =
         store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
     let before = context.chart().unit(&id).ok_or_else(|| client.not_found())?;
-    TaggedEntry::from_schema(&UnitSchema::from(before), &client)?.check_if_match(&headers, &client)?;
+    TaggedEntry::from_schema(&UnitDto::from(before), &client)?.check_if_match(&headers, &client)?;
     let done = store::delete_unit(&mut change, &mut context, &id).await;
     done.map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("removed unit {id}");
@@ -214,7 +218,7 @@ pub(super) async fn delete_unit(
     post, path = "/api/v1/directory/persons", operation_id = "create_person", tag = "directory",
     request_body = NewPersonSchema,
     responses(
-        (status = 201, description = "It is made.", body = PersonSchema, headers(
+        (status = 201, description = "It is made.", body = PersonDto, headers(
             ("Location" = String, description = "Where it is."), ("ETag" = String, description = "A strong one."),
         )),
         (status = 409),
@@ -227,7 +231,8 @@ pub(super) async fn create_person(
     text: Bytes,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryWrite)?;
-    let input: PersonInput = merge_input(&client, Value::Null, parse_object(&client, &text)?)?;
+    let input: PersonInputDto = merge_input(&client, Value::Null, parse_object(&client, &text)?)?;
+    let input = PersonInput::from(input);
     let mut change = begin_change(&api, &client).await?;
     let reserved =
         store::reserve_userid(&mut change, &input.userid).await.map_err(|e| edit_problem(&client, &e))?;
@@ -238,7 +243,7 @@ pub(super) async fn create_person(
         .await?;
     created_response(
         &client,
-        &PersonSchema::from(made.clone()),
+        &PersonDto::from(made.clone()),
         &format!("/api/v1/directory/persons/{}", made.id),
     )
 }
@@ -254,7 +259,7 @@ async fn hold_person(
     let id = PersonId::new(query::check_path_id(id, client)?);
     let held = store::hold_person(change, &id, userid).await.map_err(|e| edit_problem(client, &e))?;
     let held = held.ok_or_else(|| client.not_found())?;
-    TaggedEntry::from_schema(&PersonSchema::from(held.person.clone()), client)?
+    TaggedEntry::from_schema(&PersonDto::from(held.person.clone()), client)?
         .check_if_match(headers, client)?;
     Ok(held)
 }
@@ -264,7 +269,7 @@ async fn hold_person(
     patch, path = "/api/v1/directory/persons/{id}", operation_id = "update_person", tag = "directory",
     params(("id" = String, Path, description = "Our id.")),
     request_body = AnyPersonChangeSchema,
-    responses((status = 200, body = PersonSchema), (status = 404), (status = 409), (status = 412)),
+    responses((status = 200, body = PersonDto), (status = 404), (status = 409), (status = 412)),
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn update_person(
@@ -280,10 +285,10 @@ pub(super) async fn update_person(
     let mut change = begin_change(&api, &client).await?;
     let held = hold_person(&mut change, &client, &headers, id, userid.as_ref()).await?;
     let after = if held.person.source == EntrySource::Wecom && fields.keys().eq(["local_memberships"]) {
-        let input: MemberInput = merge_input(&client, Value::Null, fields)?;
+        let input: MemberInputDto = merge_input(&client, Value::Null, fields)?;
         let context =
             store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
-        store::update_member(&mut change, &context, &held, input).await
+        store::update_member(&mut change, &context, &held, input.into()).await
     } else if held.person.source == EntrySource::Wecom {
         Err(EditError::OwnedByWecom(
             "the person is a member of WeCom's; only local_memberships can be changed",
@@ -291,9 +296,10 @@ pub(super) async fn update_person(
     } else {
         let context =
             store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
-        let current = entry_json(&client, &PersonInput::from_person(&held.person, context.chart()))?;
-        let input = merge_input(&client, current, fields)?;
-        store::update_person(&mut change, &context, &held, input).await
+        let before = PersonInput::from_person(&held.person, context.chart());
+        let current = entry_json(&client, &PersonInputDto::from(before))?;
+        let input: PersonInputDto = merge_input(&client, current, fields)?;
+        store::update_person(&mut change, &context, &held, input.into()).await
     };
     let after = after.map_err(|e| edit_problem(&client, &e))?;
     if after.status != PersonStatus::Active {
@@ -301,7 +307,7 @@ pub(super) async fn update_person(
     }
     commit_change(&api, &client, change, audit::AuditEvent::Directory, Some(&after), "changed the person")
         .await?;
-    Ok(TaggedEntry::from_schema(&PersonSchema::from(after), &client)?.respond(StatusCode::OK))
+    Ok(TaggedEntry::from_schema(&PersonDto::from(after), &client)?.respond(StatusCode::OK))
 }
 
 /// Removes a local person, who is signed out, and frees the userid.

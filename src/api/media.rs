@@ -7,11 +7,11 @@ use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest as _, Multipart, RawQuery, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::{Bytes, BytesMut};
-use serde::Serialize;
 use tokio::sync::Semaphore;
-use utoipa::ToSchema;
 
 use super::auth::AuthenticatedClient;
+use super::dto::media::{MediaParams, MediaSchema, UploadedMediaDto};
+use super::dto::words::{ApiWord as _, MediaKindWord};
 use super::query::QueryParams;
 use super::{ApiState, messages};
 use crate::base::clock::Timestamp;
@@ -35,33 +35,12 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long WeCom may take to accept a file.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(65);
 
-/// A file.
-#[derive(ToSchema)]
-#[schema(as = Media)]
-#[expect(dead_code, reason = "it describes the multipart body in the document")]
-struct MediaSchema {
-    /// More than 5 bytes, at most 20 MB; of an image at most 10 MB, JPG or PNG. Recipients see its file name.
-    #[schema(content_media_type = "application/octet-stream")]
-    media: String,
-}
-
-/// A file that WeCom has.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UploadedMedia)]
-struct UploadedMediaSchema {
-    /// What messages of that kind name it by.
-    media_id: String,
-    /// Until when WeCom keeps it: three days.
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: Timestamp,
-}
-
 /// Uploads a file, to be sent with messages of kind `image` or `file`.
 #[utoipa::path(
     post, path = "/api/v1/media", operation_id = "upload_media", tag = "messages",
-    params(("type" = String, Query, description = "`image` or `file`.")),
+    params(MediaParams),
     request_body(content = MediaSchema, content_type = "multipart/form-data"),
-    responses((status = 200, description = "WeCom has it.", body = UploadedMediaSchema), (status = 409), (status = 422)),
+    responses((status = 200, description = "WeCom has it.", body = UploadedMediaDto), (status = 409), (status = 422)),
     security(("basic" = ["messages"])),
 )]
 pub(super) async fn upload_media(
@@ -72,11 +51,8 @@ pub(super) async fn upload_media(
 ) -> Result<Response, Response> {
     client.require_scope(Scope::Messages)?;
     let params = QueryParams::parse(raw.as_deref(), &["type"], &client)?;
-    let kind = match params.get("type") {
-        Some("image") => MediaKind::Image,
-        Some("file") => MediaKind::File,
-        _ => return Err(client.bad_request("type is image or file".to_owned())),
-    };
+    let kind = MediaKindWord::parse(params.get("type").unwrap_or_default())
+        .map_err(|words| client.bad_request(format!("type is {words}")))?;
     if let Some(reason) = api.0.messages.unavailable() {
         return Err(messages::messages_disabled(&client, reason));
     }
@@ -94,7 +70,7 @@ pub(super) async fn upload_media(
     let made = api.0.messages.upload(kind, &name, bytes, Deadline::after(UPLOAD_TIMEOUT)).await;
     let made = made.map_err(|error| upload_problem(&client, &error, api.0.clock.now()))?;
     let expires_at = made.created_at.plus(MEDIA_LIFETIME);
-    Ok(Json(UploadedMediaSchema { media_id: made.media_id, expires_at }).into_response())
+    Ok(Json(UploadedMediaDto { media_id: made.media_id, expires_at }).into_response())
 }
 
 /// Reads name and bytes of the only part, `media`.

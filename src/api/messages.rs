@@ -5,19 +5,18 @@ use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
 
+use super::ApiState;
 use super::auth::AuthenticatedClient;
+use super::dto::messages::{AcceptedMessageDto, EmptyBodyDto, MessageDto, MessageOrderSchema};
 use super::query::{self, QueryParams};
-use super::{ApiState, openapi};
 use crate::audit::Actor;
 use crate::base::id::MessageId;
 use crate::config::Scope;
 use crate::http::problem::Problem;
 use crate::http::words::Code;
-use crate::message::accept::{AcceptError, AcceptedMessage, Sender, join_field_errors};
+use crate::message::accept::{AcceptError, Sender, join_field_errors};
 use crate::message::commands::{self, Requester};
 use crate::message::content::{FieldError, MessageRequest};
 use crate::message::views::MessageView;
@@ -27,143 +26,6 @@ const READ_FAILURE: &str = "A message could not be read";
 
 /// The header that makes a repeated request the same message.
 const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
-
-/// A message to be sent. At least one recipient.
-#[derive(ToSchema)]
-#[schema(as = MessageOrder)]
-#[expect(dead_code, reason = "it describes message::content::MessageRequest in the document")]
-struct MessageOrderSchema {
-    to: MessageRecipientsSchema,
-    #[schema(inline)]
-    kind: MessageKindSchema,
-    /// WeCom's own object of that kind, as in its document 90236: of `text` and `markdown` `{"content"}`; of `textcard`
-    /// `{"title","description","url","btntxt"}`; of `news` `{"articles":[…]}`; of `template_card` one whose `card_type` is
-    /// `text_notice` or `news_notice`; of `image` and `file` `{"media_id"}`. Unknown fields are refused, and so is what
-    /// exceeds WeCom's limits once links are wrapped.
-    content: openapi::Object,
-    /// Links to hosts of this installation become links that open signed in, for the recipients only.
-    #[schema(required = false, default = true)]
-    url_signed_in: bool,
-    /// Texts that are too long are cut, and named in the answer, rather than refused. URLs and ids never are.
-    #[schema(required = false, default = false)]
-    truncate: bool,
-    /// When it is no longer worth sending; within the next 30 days. Whoever has not got it by then does not get it.
-    #[schema(format = DateTime, required = false)]
-    expires_at: Option<String>,
-}
-
-/// Whom it is for: persons, units and tags together, at most 10 000 of them; or everybody.
-#[derive(ToSchema)]
-#[schema(as = MessageRecipients)]
-#[expect(dead_code, reason = "it describes message::content::RequestedRecipients in the document")]
-struct MessageRecipientsSchema {
-    /// Userids; case does not matter.
-    #[schema(required = false)]
-    users: Vec<String>,
-    /// Units with everybody in and below them: our id, `wecom:ID` or a path.
-    #[schema(required = false)]
-    units: Vec<String>,
-    /// Tags: our id, `wecom:ID` or a name.
-    #[schema(required = false)]
-    tags: Vec<String>,
-    /// Everybody who may see the application. Needs the scope `messages:all`, and nothing else beside it.
-    #[schema(required = false, default = false)]
-    all: bool,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it describes message::MessageKind in the document")]
-enum MessageKindSchema {
-    Text,
-    Markdown,
-    Textcard,
-    News,
-    TemplateCard,
-    Image,
-    File,
-}
-
-/// It is accepted: on disk, and on its way.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AcceptedMessage)]
-struct AcceptedMessageSchema {
-    #[schema(value_type = String)]
-    id: MessageId,
-    #[schema(inline, value_type = AcceptedStatusSchema)]
-    status: &'static str,
-    /// What was cut, `content.title`; missing if nothing was.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    truncated: Vec<String>,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it describes the status of a message that was just accepted in the document")]
-enum AcceptedStatusSchema {
-    Accepted,
-}
-
-/// What became of a message.
-#[derive(ToSchema)]
-#[schema(as = Message)]
-#[expect(dead_code, reason = "it describes message::views::MessageView in the document")]
-struct MessageSchema {
-    id: String,
-    #[schema(inline)]
-    status: MessageStatusSchema,
-    /// By userid, at most 10 000. Those of units and tags appear a moment after the message was accepted.
-    recipients: Vec<MessageRecipientSchema>,
-    /// Always empty in this version: no kind asks recipients for anything.
-    interactions: Vec<openapi::Object>,
-    /// Why it failed, or why nothing is sent at the moment; null otherwise.
-    #[schema(required)]
-    reason: Option<String>,
-    /// The most attempts of any one call.
-    attempts: i64,
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(format = DateTime)]
-    updated_at: String,
-}
-
-/// `unknown`: nobody knows of some recipient whether WeCom took it; it is not sent again.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it describes message::MessageStatus in the document")]
-enum MessageStatusSchema {
-    Accepted,
-    Sending,
-    Sent,
-    PartlyFailed,
-    Failed,
-    Unknown,
-    Expired,
-    Recalled,
-}
-
-#[derive(ToSchema)]
-#[schema(as = MessageRecipient)]
-#[expect(dead_code, reason = "it describes message::views::RecipientView in the document")]
-struct MessageRecipientSchema {
-    /// `@all` for everybody.
-    userid: String,
-    #[schema(inline)]
-    status: RecipientStatusSchema,
-    /// Why it failed; null otherwise.
-    #[schema(required)]
-    reason: Option<String>,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it describes message::views::DeliveryStatus in the document")]
-enum RecipientStatusSchema {
-    Pending,
-    Sent,
-    Failed,
-}
 
 /// Returns 422 with every finding.
 pub(super) fn invalid_message(client: &AuthenticatedClient, findings: &[FieldError]) -> Response {
@@ -210,7 +72,7 @@ fn idempotency_key<'h>(
             answers the same message, another one 409.")),
     request_body = MessageOrderSchema,
     responses(
-        (status = 202, description = "It is on disk.", body = AcceptedMessageSchema),
+        (status = 202, description = "It is on disk.", body = AcceptedMessageDto),
         (status = 409),
         (status = 422),
     ),
@@ -237,9 +99,8 @@ pub(super) async fn send_message(
     }
     let chart = std::sync::Arc::clone(&api.0.sessions.replica().chart());
     let accepted = api.0.messages.accept(&chart, Sender::Client(client.id.clone()), key, order).await;
-    let AcceptedMessage { id, truncated, .. } = accepted.map_err(|error| accept_problem(&client, &error))?;
-    let answer = AcceptedMessageSchema { id, status: "accepted", truncated };
-    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+    let accepted = accepted.map_err(|error| accept_problem(&client, &error))?;
+    Ok((StatusCode::ACCEPTED, Json(AcceptedMessageDto::from(accepted))).into_response())
 }
 
 /// Returns the message with this id, if this client sent it.
@@ -257,7 +118,7 @@ async fn find_own_message(
 #[utoipa::path(
     get, path = "/api/v1/messages/{id}", operation_id = "get_message", tag = "messages",
     params(("id" = String, Path, description = "Its id.")),
-    responses((status = 200, body = MessageSchema), (status = 404)),
+    responses((status = 200, body = MessageDto), (status = 404)),
     security(("basic" = ["messages"])),
 )]
 pub(super) async fn get_message(
@@ -268,7 +129,7 @@ pub(super) async fn get_message(
 ) -> Result<Response, Response> {
     client.require_scope(Scope::Messages)?;
     QueryParams::parse(raw.as_deref(), &[], &client)?;
-    Ok(Json(find_own_message(&api, &client, id).await?).into_response())
+    Ok(Json(MessageDto::from(find_own_message(&api, &client, id).await?)).into_response())
 }
 
 /// Takes a message back: what waits is not sent, and what WeCom took within the last 24 hours it takes back. `GET` shows
@@ -276,8 +137,8 @@ pub(super) async fn get_message(
 #[utoipa::path(
     post, path = "/api/v1/messages/{id}/recall", operation_id = "recall_message", tag = "messages",
     params(("id" = String, Path, description = "Its id.")),
-    request_body(content = EmptyBody, description = "`{}`"),
-    responses((status = 202, description = "It is being recalled.", body = MessageSchema), (status = 404), (status = 409)),
+    request_body(content = EmptyBodyDto, description = "`{}`"),
+    responses((status = 202, description = "It is being recalled.", body = MessageDto), (status = 404), (status = 409)),
     security(("basic" = ["messages"])),
 )]
 pub(super) async fn recall_message(
@@ -289,7 +150,7 @@ pub(super) async fn recall_message(
 ) -> Result<Response, Response> {
     client.require_scope(Scope::Messages)?;
     QueryParams::parse(raw.as_deref(), &[], &client)?;
-    let EmptyBody {} = query::parse_body(&text, &client)?;
+    let EmptyBodyDto {} = query::parse_body(&text, &client)?;
     let message = find_own_message(&api, &client, id).await?.id;
     let by = Requester {
         actor: Actor::Client(client.id.clone()),
@@ -298,15 +159,9 @@ pub(super) async fn recall_message(
     };
     let recalled = api.0.messages.recall(std::slice::from_ref(&message), by).await;
     recalled.map_err(|error| recall_problem(&client, &error))?;
-    Ok((StatusCode::ACCEPTED, Json(find_own_message(&api, &client, message.to_string()).await?))
-        .into_response())
+    let recalled = find_own_message(&api, &client, message.to_string()).await?;
+    Ok((StatusCode::ACCEPTED, Json(MessageDto::from(recalled))).into_response())
 }
-
-/// A body in which there is nothing to say.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Nothing)]
-struct EmptyBody {}
 
 fn recall_problem(client: &AuthenticatedClient, refused: &commands::CommandError) -> Response {
     let code = match refused {
@@ -320,17 +175,4 @@ fn recall_problem(client: &AuthenticatedClient, refused: &commands::CommandError
         }
     };
     Problem::new(code, &client.request_id).with_detail(refused.to_string()).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::MessageKind;
-
-    #[test]
-    fn the_document_names_every_kind_of_message_and_no_other() {
-        let schema = <MessageKindSchema as utoipa::PartialSchema>::schema();
-        let documented = serde_json::to_value(schema).unwrap();
-        assert_eq!(documented["enum"], serde_json::json!(MessageKind::ALL));
-    }
 }

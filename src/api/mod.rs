@@ -3,26 +3,26 @@
 //! | module | holds |
 //! |---|---|
 //! | `units`, `persons`, `changes` | the directory to read: `/directory/{units,tags,persons,changes}` |
-//! | `directory_write`, `input` | local entries: `POST`, `PATCH` and `DELETE` of units and persons |
+//! | `directory_write` | local entries: `POST`, `PATCH` and `DELETE` of units and persons |
 //! | `conflicts` | `/directory/conflicts`: whether two persons are one |
 //! | `sync` | `/directory/sync`: requesting runs, and how they went |
 //! | `messages`, `media` | `/messages` and `/media`: sending, files for it, and the result |
 //! | `sessions` | `/sessions`: who is signed in, and signing them out |
-//! | [`openapi`] | the OpenAPI document |
-//! | `auth`, `query`, `schema`, `etag` | shared: credentials, parameters and pages, schemas, caching |
+//! | [`dto`] | the shapes of all of them, one type each |
+//! | [`openapi`] | the OpenAPI document, derived from those types |
+//! | `auth`, `query`, `etag` | shared: credentials, parameters and pages, caching |
 
 mod auth;
 mod changes;
 mod conflicts;
 mod directory_write;
+pub(crate) mod dto;
 mod etag;
-mod input;
 mod media;
 mod messages;
 pub(crate) mod openapi;
 mod persons;
 mod query;
-mod schema;
 mod sessions;
 mod sync;
 mod units;

@@ -10,10 +10,10 @@ use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value, json};
-use utoipa::{PartialSchema as _, ToSchema};
+use utoipa::PartialSchema as _;
 
 use crate::http::middleware::RequestId;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::words::Code;
 
 pub(super) type Object = Map<String, Value>;
@@ -21,25 +21,6 @@ pub(super) type Object = Map<String, Value>;
 /// The serialized document, made at the first request.
 static DOCUMENT: LazyLock<Result<Bytes, serde_json::Error>> =
     LazyLock::new(|| Ok(serde_json::to_vec(&build_document()?)?.into()));
-
-/// A failure (RFC 9457).
-#[derive(ToSchema)]
-#[schema(as = Problem)]
-#[expect(dead_code, reason = "it describes http::problem in the document")]
-struct ProblemSchema {
-    /// Always `about:blank`: `code` tells problems apart.
-    r#type: String,
-    /// The status in words.
-    title: String,
-    status: u16,
-    /// What went wrong. Codes are stable: `api.bad_request`.
-    code: String,
-    /// What can be mended, in English; not with a 5xx.
-    #[schema(value_type = String, required = false)]
-    detail: Option<String>,
-    /// Under which the log has the rest.
-    request_id: String,
-}
 
 /// The problem responses that any call may give: status, component name and meaning.
 const PROBLEM_RESPONSES: &[(&str, &str, &str)] = &[
@@ -100,7 +81,7 @@ pub fn build_document() -> Result<Value, serde_json::Error> {
             path.values_mut().filter_map(Value::as_object_mut).for_each(complete_operation);
         }
     });
-    let problem = serde_json::to_value(ProblemSchema::schema())?;
+    let problem = serde_json::to_value(ProblemDocument::schema())?;
     edit_object(root, "components", |components| {
         edit_object(components, "schemas", |schemas| {
             schemas.insert("Problem".to_owned(), problem);
@@ -207,5 +188,87 @@ fn add_header_parameter(operation: &mut Object, header: &str, description: &str)
 fn edit_object(outer: &mut Object, name: &str, change: impl FnOnce(&mut Object)) {
     if let Value::Object(inner) = outer.entry(name).or_insert_with(|| json!({})) {
         change(inner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity};
+    use crate::directory::conflicts::ConflictKind;
+    use crate::directory::{EntrySource, PersonStatus};
+    use crate::message::views::DeliveryStatus;
+    use crate::message::{MessageKind, MessageStatus};
+    use crate::session::Amr;
+    use crate::sync::state::{SyncKind, SyncRunStatus};
+    use crate::wecom::MediaKind;
+
+    /// Collects the lists of words below `value`, by where they stand.
+    fn collect_words(value: &Value, at: &str, found: &mut BTreeMap<String, Vec<String>>) {
+        match value {
+            Value::Object(keys) => {
+                if let Some(words) = keys.get("enum").and_then(Value::as_array) {
+                    let words = words.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                    found.insert(at.to_owned(), words);
+                }
+                keys.iter().for_each(|(key, value)| {
+                    collect_words(value, &format!("{at}/{}", key.replace('/', "~1")), found)
+                });
+            }
+            Value::Array(items) => {
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(n, value)| collect_words(value, &format!("{at}/{n}"), found));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    macro_rules! words {
+        ($enum:ty) => {
+            <$enum>::ALL.iter().map(|one| one.as_str().to_owned()).collect::<Vec<_>>()
+        };
+    }
+
+    #[test]
+    fn documented_words_are_those_of_the_enums_and_stand_nowhere_else() {
+        let mut found = BTreeMap::new();
+        collect_words(&build_document().unwrap(), "", &mut found);
+        let part = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let expected = [
+            ("/components/schemas/Source", words!(EntrySource)),
+            ("/components/schemas/Status", words!(PersonStatus)),
+            (
+                "/components/schemas/PersonChange/properties/status/oneOf/0",
+                part(
+                    &[PersonStatus::Active, PersonStatus::Disabled, PersonStatus::Inactive]
+                        .map(|s| s.as_str()),
+                ),
+            ),
+            ("/components/schemas/Change/properties/kind", words!(DirectoryEntity)),
+            ("/components/schemas/Change/properties/change", words!(DirectoryChangeKind)),
+            ("/components/schemas/Conflict/properties/kind", words!(ConflictKind)),
+            ("/components/schemas/RunConflict/properties/kind", words!(ConflictKind)),
+            ("/components/schemas/Resolved/properties/state", part(&["merged", "separate"])),
+            ("/components/schemas/RunKind", words!(SyncKind)),
+            ("/components/schemas/Run/properties/kind", words!(SyncKind)),
+            ("/components/schemas/Run/properties/status", words!(SyncRunStatus)),
+            ("/components/schemas/MessageOrder/properties/kind", words!(MessageKind)),
+            ("/components/schemas/Message/properties/status", words!(MessageStatus)),
+            (
+                "/components/schemas/AcceptedMessage/properties/status",
+                part(&[MessageStatus::Accepted.as_str()]),
+            ),
+            ("/components/schemas/MessageRecipient/properties/status", words!(DeliveryStatus)),
+            ("/components/schemas/Session/properties/amr/items", words!(Amr)),
+            ("/paths/~1api~1v1~1media/post/parameters/0/schema", words!(MediaKind)),
+            ("/paths/~1api~1v1~1directory~1persons/get/parameters/3/schema", words!(PersonStatus)),
+        ];
+        let expected: BTreeMap<_, _> =
+            expected.into_iter().map(|(at, words)| (at.to_owned(), words)).collect();
+        assert_eq!(found, expected);
     }
 }

@@ -8,13 +8,14 @@ use utoipa::IntoParams;
 
 use super::ApiState;
 use super::auth::AuthenticatedClient;
+use super::dto::directory::PersonDto;
+use super::dto::words::{ApiWord as _, PersonStatusWord};
 use super::query::{self, ItemPage, PagingParams, QueryParams};
-use super::schema::PersonSchema;
 use super::units;
 use crate::base::id::{PersonId, UnitId, UserId};
 use crate::config::Scope;
 use crate::directory::listing::{self, PersonFilter};
-use crate::directory::{Person, PersonStatus, store};
+use crate::directory::{Person, store};
 
 const READ_FAILURE: &str = "Persons could not be read";
 
@@ -25,8 +26,9 @@ const READ_FAILURE: &str = "Persons could not be read";
 struct PersonFilterParams {
     /// Whoever has this userid now, without regard to case: a list of none or one.
     userid: Option<String>,
-    /// `active`, `disabled`, `inactive` or `left`.
-    status: Option<String>,
+    /// Only who has this status.
+    #[param(inline)]
+    status: Option<PersonStatusWord>,
     /// Members of this unit itself, by our id or `wecom:ID`; who is only in a unit below it is not listed.
     unit: Option<String>,
 }
@@ -35,7 +37,7 @@ struct PersonFilterParams {
 #[utoipa::path(
     get, path = "/api/v1/directory/persons", operation_id = "list_persons", tag = "directory",
     params(PagingParams, PersonFilterParams),
-    responses((status = 200, body = ItemPage<PersonSchema>), (status = 304)),
+    responses((status = 200, body = ItemPage<PersonDto>), (status = 304)),
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list_persons(
@@ -55,7 +57,7 @@ pub(super) async fn list_persons(
         None => listing::store::list_persons(&api.0.db, corp, &which, params.row_limit()).await,
     };
     let persons = found.map_err(|e| client.unavailable(READ_FAILURE, &e))?;
-    Ok(Json(ItemPage::<PersonSchema>::from_rows(&params, persons, |person| person.id.to_string()))
+    Ok(Json(ItemPage::<PersonDto>::from_rows(&params, persons, |person| person.id.to_string()))
         .into_response())
 }
 
@@ -64,17 +66,8 @@ async fn parse_filter(
     client: &AuthenticatedClient,
     params: &QueryParams,
 ) -> Result<PersonFilter, Response> {
-    let status = match params.get("status") {
-        None => None,
-        Some(word) => {
-            let all =
-                [PersonStatus::Active, PersonStatus::Disabled, PersonStatus::Inactive, PersonStatus::Left];
-            let status = all.into_iter().find(|status| status.as_str() == word);
-            Some(status.ok_or_else(|| {
-                client.bad_request("status is active, disabled, inactive or left".to_owned())
-            })?)
-        }
-    };
+    let status = params.get("status").map(PersonStatusWord::parse).transpose();
+    let status = status.map_err(|words| client.bad_request(format!("status is {words}")))?;
     let unit = match params.get("unit") {
         None => None,
         Some(id) => {
@@ -96,7 +89,7 @@ fn matches_filter(which: &PersonFilter, person: &Person) -> bool {
 #[utoipa::path(
     get, path = "/api/v1/directory/persons/{id}", operation_id = "get_person", tag = "directory",
     params(("id" = String, Path, description = "Our id; whoever knows a userid asks `?userid=`.")),
-    responses((status = 200, body = PersonSchema), (status = 304), (status = 404)),
+    responses((status = 200, body = PersonDto), (status = 304), (status = 404)),
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn get_person(
@@ -111,5 +104,5 @@ pub(super) async fn get_person(
     let found = store::find_person(&api.0.db, corp, &PersonId::new(query::check_path_id(id, &client)?)).await;
     let person =
         found.map_err(|e| client.unavailable(READ_FAILURE, &e))?.ok_or_else(|| client.not_found())?;
-    Ok(Json(PersonSchema::from(person)).into_response())
+    Ok(Json(PersonDto::from(person)).into_response())
 }

@@ -3,68 +3,17 @@
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::ApiState;
 use super::auth::AuthenticatedClient;
+use super::dto::sessions::{EndedSessionsDto, SessionDto};
 use super::query::{self, ItemPage, PagingParams, QueryParams};
 use crate::audit;
-use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::config::Scope;
 use crate::db::feed::FeedTransaction;
 use crate::session::SessionEndReason;
-use crate::session::store::{self, SessionRow, SessionsToEnd};
-
-/// One living session.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Session)]
-struct SessionSchema {
-    #[schema(value_type = String)]
-    sid: Sid,
-    #[schema(value_type = String)]
-    userid: UserId,
-    name: String,
-    /// The host that it is signed in on.
-    host: String,
-    /// How the person signed in (RFC 8176).
-    #[schema(value_type = Vec<String>)]
-    amr: [&'static str; 1],
-    #[schema(value_type = String, format = DateTime)]
-    auth_time: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
-    last_seen_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: Timestamp,
-    /// From where.
-    address: String,
-    user_agent: String,
-}
-
-impl From<SessionRow> for SessionSchema {
-    fn from(row: SessionRow) -> Self {
-        Self {
-            sid: row.sid,
-            userid: row.person.userid,
-            name: row.person.name,
-            host: row.audience,
-            amr: [row.amr.as_str()],
-            auth_time: row.auth_time,
-            last_seen_at: row.last_seen_at,
-            expires_at: row.expires_at,
-            address: row.address,
-            user_agent: row.user_agent,
-        }
-    }
-}
-
-/// How many sessions a call ended.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Ended)]
-struct EndedSessionsSchema {
-    ended: u64,
-}
+use crate::session::store::{self, SessionsToEnd};
 
 fn sessions_unavailable(client: &AuthenticatedClient, error: &sqlx::Error) -> Response {
     client.unavailable("The sessions could not be read or ended", error)
@@ -74,7 +23,7 @@ fn sessions_unavailable(client: &AuthenticatedClient, error: &sqlx::Error) -> Re
 #[utoipa::path(
     get, path = "/api/v1/sessions", operation_id = "list_sessions", tag = "sessions",
     params(PagingParams, ("userid" = Option<String>, Query, description = "Only this person's, without regard to case.")),
-    responses((status = 200, body = ItemPage<SessionSchema>)),
+    responses((status = 200, body = ItemPage<SessionDto>)),
     security(("basic" = ["sessions"])),
 )]
 pub(super) async fn list_sessions(
@@ -93,14 +42,14 @@ pub(super) async fn list_sessions(
         store::list_living(db, corp, userid.as_ref(), now, idle_since, params.cursor(), params.row_limit())
             .await;
     let rows = rows.map_err(|e| sessions_unavailable(&client, &e))?;
-    Ok(Json(ItemPage::<SessionSchema>::from_rows(&params, rows, |row| row.sid.to_string())).into_response())
+    Ok(Json(ItemPage::<SessionDto>::from_rows(&params, rows, |row| row.sid.to_string())).into_response())
 }
 
 /// Ends a session, with every other that the same sign-in led to.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{sid}", operation_id = "end_session", tag = "sessions",
     params(("sid" = String, Path, description = "As the list says it.")),
-    responses((status = 200, body = EndedSessionsSchema), (status = 404)),
+    responses((status = 200, body = EndedSessionsDto), (status = 404)),
     security(("basic" = ["sessions"])),
 )]
 pub(super) async fn end_session(
@@ -122,7 +71,7 @@ pub(super) async fn end_session(
 #[utoipa::path(
     delete, path = "/api/v1/sessions", operation_id = "end_sessions_of_person", tag = "sessions",
     params(("userid" = String, Query, description = "Whose, without regard to case.")),
-    responses((status = 200, body = EndedSessionsSchema)),
+    responses((status = 200, body = EndedSessionsDto)),
     security(("basic" = ["sessions"])),
 )]
 pub(super) async fn end_sessions_of_person(
@@ -138,7 +87,7 @@ pub(super) async fn end_sessions_of_person(
     let corp = &api.0.sessions.settings().corp;
     let person = store::find_person_by_userid(&api.0.db, corp, &userid).await;
     let Some(person) = person.map_err(|e| sessions_unavailable(&client, &e))? else {
-        return Ok(Json(EndedSessionsSchema { ended: 0 }).into_response());
+        return Ok(Json(EndedSessionsDto { ended: 0 }).into_response());
     };
     end_and_refresh(
         &api,
@@ -161,7 +110,7 @@ async fn end_and_refresh(
     if let Err(error) = api.0.sessions.refresh().await {
         tracing::warn!(%error, "Memory could not be refreshed after a revocation");
     }
-    Ok(Json(EndedSessionsSchema { ended }).into_response())
+    Ok(Json(EndedSessionsDto { ended }).into_response())
 }
 
 async fn end_and_audit(

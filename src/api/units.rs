@@ -8,8 +8,8 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::ApiState;
 use super::auth::AuthenticatedClient;
+use super::dto::directory::{TagDto, UnitDto};
 use super::query::{ItemPage, PagingParams, QueryParams};
-use super::schema::{TagSchema, UnitSchema};
 use crate::base::id::{TagId, UnitId};
 use crate::config::Scope;
 use crate::directory::chart::{Chart, ChartReference, PlacedUnit, ReferenceError};
@@ -36,7 +36,7 @@ pub(super) async fn load_fresh_chart(
         ("path" = Option<String>, Query, description = "Only units of this path: none, one, or several of one name in \
          one place. `/` is the root."),
     ),
-    responses((status = 200, body = ItemPage<UnitSchema>), (status = 304)),
+    responses((status = 200, body = ItemPage<UnitDto>), (status = 304)),
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list_units(
@@ -56,7 +56,7 @@ pub(super) async fn list_units(
         .filter(|placed| path.is_none_or(|path| &*placed.path == path))
         .take(params.limit() + 1)
         .collect();
-    Ok(Json(ItemPage::<UnitSchema>::from_rows(&params, units, |placed| placed.unit.id.to_string()))
+    Ok(Json(ItemPage::<UnitDto>::from_rows(&params, units, |placed| placed.unit.id.to_string()))
         .into_response())
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn list_units(
 #[utoipa::path(
     get, path = "/api/v1/directory/units/{id}", operation_id = "get_unit", tag = "directory",
     params(("id" = String, Path, description = "Our id, or `wecom:ID` with the department's id in WeCom.")),
-    responses((status = 200, body = UnitSchema), (status = 304), (status = 404)),
+    responses((status = 200, body = UnitDto), (status = 304), (status = 404)),
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn get_unit(
@@ -77,7 +77,7 @@ pub(super) async fn get_unit(
     QueryParams::parse(raw.as_deref(), &[], &client)?;
     let chart = load_fresh_chart(&api, &client).await?;
     let found = find_unit(&chart, &id).ok_or_else(|| client.not_found())?;
-    Ok(Json(UnitSchema::from(found)).into_response())
+    Ok(Json(UnitDto::from(found)).into_response())
 }
 
 /// Returns the unit with our id or `wecom:ID`. A path is not an id.
@@ -92,7 +92,7 @@ pub(super) fn find_unit<'a>(chart: &'a Chart, id: &str) -> Option<&'a PlacedUnit
 #[utoipa::path(
     get, path = "/api/v1/directory/tags", operation_id = "list_tags", tag = "directory",
     params(PagingParams),
-    responses((status = 200, body = ItemPage<TagSchema>), (status = 304)),
+    responses((status = 200, body = ItemPage<TagDto>), (status = 304)),
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list_tags(
@@ -105,14 +105,14 @@ pub(super) async fn list_tags(
     let chart = load_fresh_chart(&api, &client).await?;
     let tags =
         chart.tags().filter(|tag| tag.id.as_str() > params.cursor()).take(params.limit() + 1).collect();
-    Ok(Json(ItemPage::<TagSchema>::from_rows(&params, tags, |tag| tag.id.to_string())).into_response())
+    Ok(Json(ItemPage::<TagDto>::from_rows(&params, tags, |tag| tag.id.to_string())).into_response())
 }
 
 /// One tag.
 #[utoipa::path(
     get, path = "/api/v1/directory/tags/{id}", operation_id = "get_tag", tag = "directory",
     params(("id" = String, Path, description = "Our id, or `wecom:ID` with the tag's id in WeCom.")),
-    responses((status = 200, body = TagSchema), (status = 304), (status = 404)),
+    responses((status = 200, body = TagDto), (status = 304), (status = 404)),
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn get_tag(
@@ -128,5 +128,5 @@ pub(super) async fn get_tag(
         Some(reference @ ChartReference::Wecom(_)) => chart.find_tag(&reference),
         _ => chart.tag(&TagId::new(id)).ok_or(ReferenceError::Unknown),
     };
-    Ok(Json(TagSchema::from(found.map_err(|_| client.not_found())?)).into_response())
+    Ok(Json(TagDto::from(found.map_err(|_| client.not_found())?)).into_response())
 }

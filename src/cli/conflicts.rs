@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::Context as _;
 
 use super::{database, table};
+use crate::api::dto::conflicts::ConflictDto;
 use crate::audit::{self, Actor, AuditEntry, AuditEvent};
 use crate::base::clock::Clock;
 use crate::base::id::{ConflictId, CorpId, PersonId};
@@ -39,7 +40,7 @@ pub async fn list_conflicts(config: &Config, json: bool, out: &mut (dyn Write + 
         count = count.saturating_add(found.len());
         for told in store::load_details(&db, corp, found).await? {
             if json {
-                writeln!(out, "{}", table::to_json_line(&told)?)?;
+                writeln!(out, "{}", table::to_json_line(&ConflictDto::from(told))?)?;
                 continue;
             }
             let ConflictDetails { conflict, person, people } = &told;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::{database, table};
+use crate::api::dto::messages::MessageDto;
 use crate::audit::Actor;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{ClientId, MessageId};
@@ -129,7 +130,7 @@ pub(crate) async fn show_message(
     db.close().await;
     let Some(shown) = found? else { bail!(unknown_message_text(id)) };
     if json {
-        writeln!(out, "{}", table::to_json_line(&shown)?)?;
+        writeln!(out, "{}", table::to_json_line(&MessageDto::from(shown))?)?;
     } else {
         print_message(&shown, config.time_zone, out)?;
     }

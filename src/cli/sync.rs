@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{database, table};
+use crate::api::dto::sync::RunDto;
 use crate::base::clock::Clock;
 use crate::base::id::RunId;
 use crate::config::Config;
@@ -58,7 +59,7 @@ pub(crate) async fn sync_directory(
     db.close().await;
     let run = run?;
     if options.json {
-        writeln!(out, "{}", table::to_json_line(&run)?)?;
+        writeln!(out, "{}", table::to_json_line(&RunDto::from(run.clone()))?)?;
     } else {
         print_run(&run, out)?;
     }
@@ -252,7 +253,7 @@ fn print_run(run: &SyncRun, out: &mut dyn Write) -> io::Result<()> {
             out,
             "conflict {}: {} ({})",
             conflict.id,
-            describe_conflict(&conflict.kind),
+            describe_conflict(conflict.kind),
             conflict.person_id
         )?;
     }
@@ -260,12 +261,11 @@ fn print_run(run: &SyncRun, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Says why a person has to decide.
-fn describe_conflict(kind: &str) -> &str {
-    match ConflictKind::ALL.into_iter().find(|known| known.as_str() == kind) {
-        Some(ConflictKind::Ambiguous) => "somebody could be one of several local persons",
-        Some(ConflictKind::Renamed) => "somebody who joined looks like somebody who left",
-        Some(ConflictKind::Reused) => "a userid came back after its holder had left",
-        None => kind,
+const fn describe_conflict(kind: ConflictKind) -> &'static str {
+    match kind {
+        ConflictKind::Ambiguous => "somebody could be one of several local persons",
+        ConflictKind::Renamed => "somebody who joined looks like somebody who left",
+        ConflictKind::Reused => "a userid came back after its holder had left",
     }
 }
 

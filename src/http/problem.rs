@@ -6,6 +6,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::failure::FailureReport;
 use super::request_id::RequestId;
@@ -26,15 +27,23 @@ pub(crate) struct Problem {
     report: FailureReport,
 }
 
-/// The JSON document. With `about:blank` the title is the status's own phrase (RFC 9457 §4.2.1).
-#[derive(Serialize)]
-struct ProblemDocument<'a> {
+/// A failure (RFC 9457).
+// With `about:blank` the title is the status's own phrase (RFC 9457 §4.2.1).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemDocument<'a> {
+    /// Always `about:blank`: `code` tells problems apart.
     r#type: &'static str,
+    /// The status in words.
     title: &'static str,
     status: u16,
+    /// What went wrong. Codes are stable: `api.bad_request`.
     code: &'static str,
+    /// What can be mended, in English; not with a 5xx.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     detail: Option<&'a str>,
+    /// Under which the log has the rest.
     request_id: &'a str,
 }
 

@@ -7,6 +7,7 @@ use gongpai::testing::message::MessageStatus;
 use gongpai::testing::message::views::{MessageFilter, MessageView};
 use serde_json::{Value, json};
 
+use crate::support::api::get_json;
 use crate::support::app::TestApp;
 use crate::support::messages::{CallFixture, MessageFixture, ReasonFixture, RecipientFixture, write_hold};
 
@@ -15,7 +16,7 @@ async fn find_message(t: &TestApp, id: &str) -> MessageView {
 }
 
 async fn as_json(t: &TestApp, id: &str) -> Value {
-    serde_json::to_value(find_message(t, id).await).expect("JSON")
+    get_json(t, &format!("/api/v1/messages/{id}")).await
 }
 
 async fn list_ids(t: &TestApp, filter: MessageFilter) -> Vec<String> {

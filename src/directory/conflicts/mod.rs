@@ -8,8 +8,6 @@
 pub(crate) mod state;
 pub(crate) mod store;
 
-use serde::Serialize;
-
 pub(crate) use self::state::{ConflictKind, ConflictState};
 use super::chart::Chart;
 use super::edit::{EditError, is_local_unit};
@@ -18,7 +16,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, PersonId, UserId};
 
 /// An open conflict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Conflict {
     pub id: ConflictId,
     pub kind: ConflictKind,
@@ -30,9 +28,8 @@ pub(crate) struct Conflict {
 }
 
 /// A conflict with the data of its people, for whoever has to decide it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConflictDetails {
-    #[serde(flatten)]
     pub conflict: Conflict,
     /// The flagged person.
     pub person: Option<ConflictPerson>,
@@ -41,7 +38,7 @@ pub(crate) struct ConflictDetails {
 }
 
 /// A person whom a conflict is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConflictPerson {
     pub id: PersonId,
     pub userid: UserId,

@@ -9,7 +9,7 @@
 //!
 //! A closed conflict stays as it is, and is not raised again while both persons are known.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::db::types::column_enum;
 
@@ -29,7 +29,7 @@ column_enum! {
 
 column_enum! {
     /// Why a conflict needs a human.
-    #[derive(Serialize)]
+    #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum ConflictKind {
         /// A member could be one of several local persons, or shares a local person with another

@@ -7,7 +7,6 @@ pub(crate) mod store;
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::chart::{Chart, ChartReference, PlacedUnit};
@@ -64,79 +63,57 @@ fn reject_input<T>(why: impl Into<String>) -> Result<T, EditError> {
 }
 
 /// A local unit as the API or the command line writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnitInput {
     pub name: String,
     /// The parent, by our id or `wecom:ID`; `None` at the top level.
-    #[serde(default)]
     pub parent_id: Option<String>,
     /// The sort number; larger comes first.
-    #[serde(default)]
     pub order: u32,
-    #[serde(default)]
     pub leaders: Vec<UserId>,
 }
 
 /// A membership as the API or the command line writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MembershipInput {
     /// The unit, by our id or `wecom:ID`.
     pub unit_id: String,
     /// The sort number; larger comes first.
-    #[serde(default)]
     pub order: u32,
     /// Whether the person leads it.
-    #[serde(default)]
     pub leader: bool,
 }
 
 /// A local person as the API or the command line writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PersonInput {
     pub userid: UserId,
     /// 姓名.
     pub name: String,
     /// `active`, `disabled` or `inactive`.
-    #[serde(default = "default_status")]
     pub status: String,
-    #[serde(default)]
     pub memberships: Vec<MembershipInput>,
     /// One of the memberships.
-    #[serde(default)]
     pub main_unit: Option<String>,
     /// 直属上级.
-    #[serde(default)]
     pub direct_leaders: Vec<UserId>,
     /// 职务.
-    #[serde(default)]
     pub position: String,
     /// 手机.
-    #[serde(default)]
     pub mobile: String,
     /// 邮箱.
-    #[serde(default)]
     pub email: String,
     /// 别名.
-    #[serde(default)]
     pub alias: String,
     /// 扩展属性.
-    #[serde(default)]
     pub attributes: BTreeMap<String, String>,
 }
 
 /// What may be written by hand about a member of WeCom's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MemberInput {
     /// All memberships in local units; those in WeCom's stay as they are.
     pub local_memberships: Vec<MembershipInput>,
-}
-
-fn default_status() -> String {
-    PersonStatus::Active.as_str().to_owned()
 }
 
 impl UnitInput {

@@ -5,8 +5,6 @@
 
 pub(crate) mod store;
 
-use serde::Serialize;
-
 use super::PersonStatus;
 use super::changes::{DirectoryChangeKind, DirectoryEntity};
 use crate::base::clock::Timestamp;
@@ -23,7 +21,7 @@ pub(crate) struct PersonFilter {
 }
 
 /// An entry of the directory's change feed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryChange {
     /// The sequence number: numbers rise in the order in which changes became visible.
     pub seq: i64,

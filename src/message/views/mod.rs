@@ -24,15 +24,13 @@ pub(crate) const MAX_LISTED_MESSAGES: u32 = 500;
 
 /// A message as `GET /api/v1/messages/{id}` shows it ([design: API
 /// shapes](crate::design#api-shapes)), and what only commands show.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageView {
     pub id: MessageId,
     pub status: MessageStatus,
     /// The recipients by userid, at most [`MAX_SHOWN_RECIPIENTS`]. Members of units and tags appear
     /// once these are resolved, a moment after acceptance.
     pub recipients: Vec<RecipientView>,
-    /// What recipients tapped: always empty, because no kind of this version asks anything.
-    pub interactions: [(); 0],
     /// Why it failed, or why nothing is sent at the moment.
     pub reason: Option<DeliveryReason>,
     /// The most attempts of any of its calls.
@@ -40,7 +38,6 @@ pub struct MessageView {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// What the API does not show.
-    #[serde(skip)]
     pub internals: MessageInternals,
 }
 
@@ -72,7 +69,7 @@ pub struct RecipientCounts {
 }
 
 /// One recipient of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecipientView {
     /// The userid; `@all` for everybody.
     pub userid: String,
@@ -82,8 +79,7 @@ pub struct RecipientView {
 }
 
 /// The status of one recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryStatus {
     /// The recipient waits, or the call is in progress.
     Pending,
@@ -104,6 +100,8 @@ impl From<RecipientStatus> for DeliveryStatus {
 }
 
 impl DeliveryStatus {
+    pub const ALL: [Self; 3] = [Self::Pending, Self::Sent, Self::Failed];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -187,7 +185,6 @@ pub(crate) async fn find_message(
         id: listed.id,
         status: listed.status,
         recipients,
-        interactions: [],
         reason: listed.reason,
         attempts: listed.attempts,
         created_at: listed.created_at,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::id::{ConflictId, PersonId};
+use crate::directory::conflicts::ConflictKind;
 use crate::directory::{Person, PersonStatus, Tag, Unit};
 use crate::sync::remote::ReportNote;
 
@@ -52,8 +53,7 @@ pub struct ApplyResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RaisedConflict {
     pub id: ConflictId,
-    /// `ambiguous`, `renamed` or `reused`.
-    pub kind: String,
+    pub kind: ConflictKind,
     /// Who was admitted as a person of its own.
     pub person_id: PersonId,
     pub candidates: Vec<PersonId>,

@@ -1,16 +1,12 @@
 //! A run as its row says, and the end that is recorded in it.
 
-use serde::ser::SerializeStruct as _;
-use serde::{Serialize, Serializer};
-
 use crate::base::clock::Timestamp;
 use crate::base::id::RunId;
 use crate::sync::progress::ProgressSnapshot;
 use crate::sync::report::{Counts, SyncReport};
 use crate::sync::state::{SyncCause, SyncKind, SyncRunReason, SyncRunStatus};
 
-/// A run as its row says. It serialises as the API shows it ([design: API
-/// shapes](crate::design#api-shapes)).
+/// A run as its row says.
 #[derive(Debug, Clone)]
 pub struct SyncRun {
     pub id: RunId,
@@ -32,22 +28,6 @@ pub struct SyncRun {
     pub requested_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
-}
-
-impl Serialize for SyncRun {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Run", 9)?;
-        object.serialize_field("id", &self.id)?;
-        object.serialize_field("kind", &self.kind)?;
-        object.serialize_field("status", &self.status)?;
-        object.serialize_field("complete", &self.complete)?;
-        object.serialize_field("counts", &self.counts)?;
-        object.serialize_field("conflicts", &self.report.conflicts)?;
-        object.serialize_field("reason", &self.reason_text())?;
-        object.serialize_field("started_at", &self.started_at)?;
-        object.serialize_field("finished_at", &self.finished_at)?;
-        object.end()
-    }
 }
 
 impl SyncRun {

@@ -28,6 +28,8 @@ pub enum MediaKind {
 }
 
 impl MediaKind {
+    pub const ALL: [Self; 2] = [Self::Image, Self::File];
+
     /// Returns the word that WeCom uses.
     pub const fn as_str(self) -> &'static str {
         match self {

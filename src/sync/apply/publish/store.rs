@@ -115,7 +115,7 @@ pub(super) async fn insert_conflict(
     let id = conflicts::store::insert_conflict(change, *kind, person, candidates).await?;
     Ok(id.map(|id| RaisedConflict {
         id,
-        kind: kind.as_str().to_owned(),
+        kind: *kind,
         person_id: person.clone(),
         candidates: candidates.clone(),
     }))

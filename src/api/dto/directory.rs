@@ -1,19 +1,19 @@
-//! The schemas of units, persons and tags ([design: API shapes](crate::design#api-shapes)). Keys
-//! are written in the order of the fields.
+//! Units, persons and tags, as everybody reads them.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::words::{EntrySourceWord, PersonStatusWord};
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
 use crate::directory::chart::PlacedUnit;
-use crate::directory::{EntrySource, Membership, Person, PersonStatus, Tag};
+use crate::directory::{Membership, Person, Tag};
 
 /// A unit: a department of WeCom's, or one made by hand.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Unit)]
-pub(super) struct UnitSchema {
+pub(crate) struct UnitDto {
     /// Our id; it stays when the unit is renamed or moved.
     #[schema(value_type = String)]
     id: UnitId,
@@ -29,8 +29,7 @@ pub(super) struct UnitSchema {
     /// The sort number among its siblings; larger comes first.
     #[schema(format = Int64)]
     order: u32,
-    #[schema(value_type = EntrySourceSchema)]
-    source: EntrySource,
+    source: EntrySourceWord,
     /// Userids of those who lead it.
     #[schema(value_type = Vec<String>)]
     leaders: Vec<UserId>,
@@ -39,7 +38,7 @@ pub(super) struct UnitSchema {
 /// A person, also one who left.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Person)]
-pub(super) struct PersonSchema {
+pub(crate) struct PersonDto {
     /// Our id; it stays when the userid changes.
     #[schema(value_type = String)]
     id: PersonId,
@@ -47,14 +46,12 @@ pub(super) struct PersonSchema {
     #[schema(value_type = String)]
     userid: UserId,
     name: String,
-    #[schema(value_type = PersonStatusSchema)]
-    status: PersonStatus,
-    #[schema(value_type = EntrySourceSchema)]
-    source: EntrySource,
+    status: PersonStatusWord,
+    source: EntrySourceWord,
     /// Our id of the main unit (主部门); null if it is not visible.
     #[schema(value_type = Option<String>, required)]
     main_unit: Option<UnitId>,
-    memberships: Vec<MembershipSchema>,
+    memberships: Vec<MembershipDto>,
     /// Userids of the direct leaders (直属上级).
     #[schema(value_type = Vec<String>)]
     direct_leaders: Vec<UserId>,
@@ -70,7 +67,7 @@ pub(super) struct PersonSchema {
 /// A person in a unit.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Membership)]
-struct MembershipSchema {
+struct MembershipDto {
     #[schema(value_type = String)]
     unit_id: UnitId,
     /// The person's sort number in the unit; larger comes first.
@@ -83,7 +80,7 @@ struct MembershipSchema {
 /// A tag.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Tag)]
-pub(super) struct TagSchema {
+pub(crate) struct TagDto {
     /// Our id.
     #[schema(value_type = String)]
     id: TagId,
@@ -99,27 +96,7 @@ pub(super) struct TagSchema {
     units: Vec<UnitId>,
 }
 
-/// Whose an entry is: WeCom's, which only a synchronisation changes, or made by hand.
-#[derive(ToSchema)]
-#[schema(as = Source, rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes directory::EntrySource in the document")]
-pub(super) enum EntrySourceSchema {
-    Wecom,
-    Local,
-}
-
-/// Only who is `active` may sign in.
-#[derive(ToSchema)]
-#[schema(as = Status, rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes directory::PersonStatus in the document")]
-pub(super) enum PersonStatusSchema {
-    Active,
-    Disabled,
-    Inactive,
-    Left,
-}
-
-impl From<&PlacedUnit> for UnitSchema {
+impl From<&PlacedUnit> for UnitDto {
     fn from(placed: &PlacedUnit) -> Self {
         let unit = &placed.unit;
         Self {
@@ -129,23 +106,23 @@ impl From<&PlacedUnit> for UnitSchema {
             parent_id: unit.parent.clone(),
             path: placed.path.as_ref().to_owned(),
             order: unit.order,
-            source: unit.source,
+            source: unit.source.into(),
             leaders: unit.leaders.clone(),
         }
     }
 }
 
-impl From<Person> for PersonSchema {
+impl From<Person> for PersonDto {
     fn from(person: Person) -> Self {
         let detail = person.details;
         Self {
             id: person.id,
             userid: person.userid,
             name: person.name,
-            status: person.status,
-            source: person.source,
+            status: person.status.into(),
+            source: person.source.into(),
             main_unit: person.main_unit,
-            memberships: person.memberships.into_iter().map(MembershipSchema::from).collect(),
+            memberships: person.memberships.into_iter().map(MembershipDto::from).collect(),
             direct_leaders: detail.direct_leaders,
             position: detail.position,
             mobile: detail.mobile,
@@ -156,13 +133,13 @@ impl From<Person> for PersonSchema {
     }
 }
 
-impl From<Membership> for MembershipSchema {
+impl From<Membership> for MembershipDto {
     fn from(of: Membership) -> Self {
         Self { unit_id: of.unit, order: of.order, leader: of.leader }
     }
 }
 
-impl From<&Tag> for TagSchema {
+impl From<&Tag> for TagDto {
     fn from(tag: &Tag) -> Self {
         Self {
             id: tag.id.clone(),
