@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod api_contract;
+#[cfg(test)]
 mod attempts;
 #[cfg(test)]
 mod audit;

@@ -21,7 +21,8 @@ use crate::support::feed::read_last_number;
 use crate::support::messages::{read_links, read_message, read_message_audit, read_messages};
 use crate::support::planted_rows::{hold_message_counter, mark_person_left, refuse_messages_with_boom};
 use crate::support::sending::{
-    accept_order, accepted_id, post_message, post_message_as, sender_clients, sending_gateway, text_order,
+    MULTIPART_BOUNDARY, MULTIPART_TYPE, accept_order, accepted_id, post_message, post_message_as,
+    sender_clients, sending_gateway, text_order, upload_form,
 };
 
 fn problem_text(page: &Page, status: u16, code: &str) -> String {
@@ -445,25 +446,15 @@ async fn where_messages_are_switched_off_nothing_is_accepted_or_kept() {
     assert_eq!(t.count_rows("messages").await, 0);
 }
 
-const BOUNDARY: &str = "----------------------------gongpai";
-
-fn form(name: &str, file_name: &str, bytes: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file_name}\"\r\n\
-         Content-Type: application/octet-stream\r\n\r\n"
-    );
-    [head.as_bytes(), bytes, format!("\r\n--{BOUNDARY}--\r\n").as_bytes()].concat()
-}
-
 async fn upload_body(t: &TestApp, kind: &str, client: &str, body: Vec<u8>) -> Page {
     let call = new_request(t, Method::POST, &format!("/api/v1/media?type={kind}"))
         .header("authorization", &basic_auth(client))
-        .header("content-type", &format!("multipart/form-data; boundary={BOUNDARY}"));
+        .header("content-type", MULTIPART_TYPE);
     send_request(call.body(body)).await
 }
 
 async fn upload(t: &TestApp, kind: &str, file_name: &str, bytes: &[u8]) -> Page {
-    upload_body(t, kind, "oa", form("media", file_name, bytes)).await
+    upload_body(t, kind, "oa", upload_form("media", file_name, bytes)).await
 }
 
 #[tokio::test]
@@ -484,10 +475,14 @@ async fn files_that_wecom_would_refuse_are_refused_before() {
     );
     problem_text(&upload(&t, "file", "a", &vec![0; 21 << 20]).await, 413, "request.too_large");
     problem_text(&upload(&t, "voice", "a", b"123456").await, 400, "api.bad_request");
-    problem_text(&upload_body(&t, "file", "oa", form("file", "a", b"123456")).await, 400, "api.bad_request");
+    problem_text(
+        &upload_body(&t, "file", "oa", upload_form("file", "a", b"123456")).await,
+        400,
+        "api.bad_request",
+    );
     problem_text(&upload_body(&t, "file", "oa", b"123456".to_vec()).await, 400, "api.bad_request");
     problem_text(
-        &upload_body(&t, "file", "ro", form("media", "a", b"123456")).await,
+        &upload_body(&t, "file", "ro", upload_form("media", "a", b"123456")).await,
         403,
         "api.forbidden_scope",
     );
@@ -560,14 +555,15 @@ async fn a_body_without_a_length_is_read_no_further_than_the_limit() {
     let mut wire = TcpStream::connect(t.address).await.unwrap();
     let head = format!(
         "POST /api/v1/media?type=file HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ntransfer-encoding: chunked\r\n\
-         content-type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n",
+         content-type: {MULTIPART_TYPE}\r\n\r\n",
         basic_auth("oa")
     );
     wire.write_all(head.as_bytes()).await.unwrap();
-    let beginning = form("media", "a", b"");
+    let beginning = upload_form("media", "a", b"");
     wire.write_all(format!("{:x}\r\n", beginning.len()).as_bytes()).await.unwrap();
     wire.write_all(
-        &[&beginning[..beginning.len() - BOUNDARY.len() - 8], &[b'x'; 200]].concat()[..beginning.len()],
+        &[&beginning[..beginning.len() - MULTIPART_BOUNDARY.len() - 8], &[b'x'; 200]].concat()
+            [..beginning.len()],
     )
     .await
     .unwrap();

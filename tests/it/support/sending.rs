@@ -55,3 +55,18 @@ pub(crate) fn accepted_id(page: &Page) -> String {
     assert_eq!(answer["status"], "accepted");
     answer["id"].as_str().expect("an id").to_owned()
 }
+
+/// What separates the parts of [`upload_form`].
+pub(crate) const MULTIPART_BOUNDARY: &str = "----------------------------gongpai";
+
+/// The type of [`upload_form`].
+pub(crate) const MULTIPART_TYPE: &str = "multipart/form-data; boundary=----------------------------gongpai";
+
+/// Returns the body of an upload with one part.
+pub(crate) fn upload_form(name: &str, file_name: &str, bytes: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "--{MULTIPART_BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file_name}\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\n"
+    );
+    [head.as_bytes(), bytes, format!("\r\n--{MULTIPART_BOUNDARY}--\r\n").as_bytes()].concat()
+}
