@@ -214,7 +214,7 @@ mod tests {
                     found.insert(at.to_owned(), words);
                 }
                 keys.iter().for_each(|(key, value)| {
-                    collect_words(value, &format!("{at}/{}", key.replace('/', "~1")), found)
+                    collect_words(value, &format!("{at}/{}", key.replace('/', "~1")), found);
                 });
             }
             Value::Array(items) => {
@@ -245,7 +245,7 @@ mod tests {
                 "/components/schemas/PersonChange/properties/status/oneOf/0",
                 part(
                     &[PersonStatus::Active, PersonStatus::Disabled, PersonStatus::Inactive]
-                        .map(|s| s.as_str()),
+                        .map(PersonStatus::as_str),
                 ),
             ),
             ("/components/schemas/Change/properties/kind", words!(DirectoryEntity)),

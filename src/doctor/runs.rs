@@ -17,7 +17,7 @@ use crate::config::{Readiness, RequiredKey, WecomConfig, WecomPurpose};
 use crate::db::Db;
 use crate::directory;
 use crate::sync::queue::{self, SyncRun};
-use crate::sync::state::SyncRunStatus;
+use crate::sync::state::{SyncRunReason, SyncRunStatus};
 
 /// How long all the queries may take.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -89,7 +89,7 @@ async fn examine_runs(subject: &DoctorSubject, db: &Db) -> sqlx::Result<Vec<Doct
 fn last_run_finding(subject: &DoctorSubject, run: &SyncRun) -> DoctorFinding {
     let at = format_local_time(subject, run.finished_at.unwrap_or(run.requested_at));
     let cause = run.cause.to_string();
-    let why = run.reason.as_ref().map(|reason| reason.text());
+    let why = run.reason.as_ref().map(SyncRunReason::text);
     let (why_zh, why_en) = why.as_ref().map_or(("", ""), |why| (&*why.zh, &*why.en));
     let values = [
         untranslated("at", &at),

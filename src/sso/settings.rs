@@ -35,8 +35,8 @@ impl From<&Config> for SsoSettings {
             agent: wecom.agent_id,
             readiness: wecom.readiness(WecomPurpose::SignIn),
             landing: config.landing.clone(),
-            start_rate: config.server.start_rate.clone(),
-            bad_code_rate: config.server.bad_code_rate.clone(),
+            start_rate: config.server.start_rate,
+            bad_code_rate: config.server.bad_code_rate,
             recheck: config.gate.recheck,
         }
     }

@@ -278,6 +278,9 @@ async fn cases_5_and_52_a_name_of_ours_or_of_another_product_names_nobody_in_any
     .await;
 }
 
+/// Breaks the header at a place.
+type BreakHeader = fn(&mut DescribedCheck, usize);
+
 #[tokio::test]
 async fn cases_1_and_38_a_request_that_is_not_described_exactly_once_is_refused() {
     attack_every_proxy(RULES, async |attack| {
@@ -287,7 +290,7 @@ async fn cases_1_and_38_a_request_that_is_not_described_exactly_once_is_refused(
             let at = |check: &DescribedCheck| {
                 check.headers.iter().position(|(name, _)| name.eq_ignore_ascii_case(own))
             };
-            let broken: &[(&str, fn(&mut DescribedCheck, usize))] = &[
+            let broken: &[(&str, BreakHeader)] = &[
                 ("missing", |check, at| drop(check.headers.remove(at))),
                 ("empty", |check, at| check.headers[at].1.clear()),
                 ("doubled", |check, at| check.headers.push(check.headers[at].clone())),
