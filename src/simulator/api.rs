@@ -59,6 +59,7 @@ pub(super) async fn handle_call(
     let call =
         SimulatedCall { method: head.method, query: pairs.into_iter().collect(), content_type, body, from };
     let answer = answer_call(&sim, &api, &call, in_flight.refusal.take()).await;
+    sim.wait_while_held(&api).await;
     // The call counts as running until its answer is complete.
     drop(in_flight);
     answer

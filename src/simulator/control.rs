@@ -236,6 +236,25 @@ impl Simulator {
         self.limit(|l| l.latency.set(api, takes));
     }
 
+    /// Holds back the answers of `api` from now on: WeCom acts on its calls, and nobody learns of it.
+    pub fn hold_answers(&self, api: &str) {
+        self.inner.held_apis.send_modify(|apis| {
+            apis.insert(api_name(api).to_owned());
+        });
+    }
+
+    /// Gives the answers of `api` that are held back, and holds back no more.
+    pub fn release_answers(&self, api: &str) {
+        self.inner.held_apis.send_modify(|apis| {
+            apis.remove(api_name(api));
+        });
+    }
+
+    /// Returns how many answers of `api` were held back so far.
+    pub fn count_held_answers(&self, api: &str) -> u64 {
+        self.inner.state.lock().held_counts.get(api_name(api)).copied().unwrap_or(0)
+    }
+
     /// Returns the last API calls, oldest first; at most ten thousand.
     pub fn requests(&self) -> Vec<ReceivedCall> {
         self.inner.state.lock().received.iter().cloned().collect()

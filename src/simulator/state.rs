@@ -1,11 +1,12 @@
 //! The mutable state of the simulator, behind one lock that is never held across an await.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::Simulator;
 use super::call::SimulatedRefusal;
@@ -39,6 +40,8 @@ pub struct ReceivedCall {
 pub(super) struct SharedState {
     pub(super) clock: SimulatedClock,
     pub(super) state: Mutex<SimulatorState>,
+    /// The APIs whose answers are held back.
+    pub(super) held_apis: watch::Sender<HashSet<String>>,
 }
 
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub(super) struct SimulatorState {
     pub(super) medias: MediaStore,
     pub(super) received: VecDeque<ReceivedCall>,
     pub(super) counts: HashMap<String, u64>,
+    /// How many answers of each API were held back.
+    pub(super) held_counts: HashMap<String, u64>,
 }
 
 /// What a call works on: the world, and what was issued and sent.
@@ -98,7 +103,9 @@ impl SharedState {
                 medias: MediaStore::default(),
                 received: VecDeque::new(),
                 counts: HashMap::new(),
+                held_counts: HashMap::new(),
             }),
+            held_apis: watch::Sender::default(),
         }
     }
 }
@@ -121,6 +128,16 @@ impl Simulator {
             now,
             began,
         })
+    }
+
+    /// Waits until the answers of an API are no longer held back.
+    pub(super) async fn wait_while_held(&self, api: &str) {
+        let mut held = self.inner.held_apis.subscribe();
+        if held.borrow().contains(api) {
+            *self.inner.state.lock().held_counts.entry(api.to_owned()).or_default() += 1;
+            // The sender lives as long as the simulator.
+            let _ = held.wait_for(|apis| !apis.contains(api)).await;
+        }
     }
 
     /// Records a call. It counts as running until the returned value is dropped.
