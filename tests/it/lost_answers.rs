@@ -63,8 +63,9 @@ async fn a_recall_that_is_made_again_leaves_the_attempts_of_its_send_as_they_wer
     assert_eq!((shown.status.as_str(), shown.attempts), ("recalled", 1));
 }
 
-/// Delivers a call whose yes comes after 2.5 s. Meanwhile 31 s pass, and `meanwhile` runs.
-async fn deliver_with_late_yes(replica: &MessageReplica, meanwhile: impl AsyncFnOnce(Messages)) {
+/// Delivers a call whose yes comes after 2.5 s. Meanwhile 31 s pass, and `meanwhile` runs. Returns
+/// how many recipients the yes was for.
+async fn deliver_with_late_yes(replica: &MessageReplica, meanwhile: impl AsyncFnOnce(Messages)) -> u64 {
     replica
         .site
         .wecom
@@ -75,20 +76,21 @@ async fn deliver_with_late_yes(replica: &MessageReplica, meanwhile: impl AsyncFn
         replica.advance(31 * SECOND);
         meanwhile(other).await;
     });
-    assert_eq!(delivered.sent, 1);
+    delivered.sent
 }
 
 #[tokio::test]
 async fn wecoms_yes_counts_although_somebody_else_has_the_call_by_now() {
     let replica = MessageReplica::new().await;
     let id = replica.put(&unique("一次")).await;
-    deliver_with_late_yes(&replica, async |other: Messages| {
+    let sent = deliver_with_late_yes(&replica, async |other: Messages| {
         // The call is taken over, and its own answer is lost before the first one comes.
         replica.site.wecom.fail_next("message/send", InjectedFault::Html502.having_acted());
         replica.deliver_by(&other).await;
         assert_eq!((replica.calls(), replica.status(&id).await.as_str()), (2, "accepted"));
     })
     .await;
+    assert_eq!(sent, 1);
     assert_eq!(replica.outcome(&id).await, ("sent".to_owned(), String::new()));
     replica.deliver_after(HOUR).await;
     assert_eq!((replica.calls(), replica.inbox("zhangsan").len()), (2, 1));
@@ -99,12 +101,13 @@ async fn wecoms_yes_counts_although_the_other_holder_is_still_calling_who_finds_
     let replica = MessageReplica::new().await;
     let id = replica.put(&unique("一次")).await;
     let other = replica.second_replica().await;
-    deliver_with_late_yes(&replica, async |_| {
+    let sent = deliver_with_late_yes(&replica, async |_| {
         replica.site.wecom.fail_next("message/send", InjectedFault::Slow(4 * SECOND));
         let taken_over = replica.deliver_by(&other).await;
         assert_eq!((taken_over.calls, taken_over.sent), (0, 0), "it had ended");
     })
     .await;
+    assert_eq!(sent, 1);
     assert_eq!((replica.status(&id).await.as_str(), replica.calls()), ("sent", 2));
     assert_eq!(replica.inbox("zhangsan").len(), 1);
 }
@@ -114,16 +117,35 @@ async fn wecoms_yes_counts_although_the_call_was_given_up_meanwhile() {
     let replica = MessageReplica::new().await;
     let id = replica.put(&text_message("一次", &["zhangsan"])).await;
     replica.advance(LINGER);
-    deliver_with_late_yes(&replica, async |other: Messages| {
+    let sent = deliver_with_late_yes(&replica, async |other: Messages| {
         replica.advance(2 * MINUTE);
         assert_eq!(replica.deliver_by(&other).await.unknown, 1);
         assert_eq!(replica.status(&id).await, "unknown");
     })
     .await;
+    assert_eq!(sent, 1);
     assert_eq!(replica.outcome(&id).await, ("sent".to_owned(), String::new()));
     let recipients = read_recipients(&replica.db).await;
     assert_eq!(recipients.iter().filter(|row| row.status == "sent").count(), 1);
     assert_eq!((replica.calls(), replica.inbox("zhangsan").len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_late_yes_takes_nothing_back_although_its_recipients_were_retried_meanwhile() {
+    let replica = MessageReplica::new().await;
+    let id = replica.put(&text_message("一次", &["zhangsan"])).await;
+    replica.advance(LINGER);
+    let sent = deliver_with_late_yes(&replica, async |other: Messages| {
+        replica.advance(2 * MINUTE);
+        assert_eq!(replica.deliver_by(&other).await.unknown, 1);
+        replica.messages.retry(&id, Requester::default()).await.unwrap();
+    })
+    .await;
+    assert_eq!((sent, replica.status(&id).await.as_str()), (0, "accepted"), "it waits for another call");
+    assert_eq!((replica.inbox("zhangsan").len(), replica.site.wecom.calls("message/recall")), (1, 0));
+    replica.deliver_after(HOUR).await;
+    assert_eq!((replica.status(&id).await.as_str(), replica.inbox("zhangsan").len()), ("sent", 2));
+    assert_eq!(replica.site.wecom.calls("message/recall"), 0, "nobody asked for it");
 }
 
 #[tokio::test]

@@ -43,7 +43,8 @@ pub(super) enum PriorCallState {
 #[derive(Debug)]
 pub(super) struct MarkedCall {
     pub(super) before: PriorCallState,
-    /// Whether all its messages were recalled meanwhile, and WeCom can take it back.
+    /// Whether all its messages were recalled meanwhile, and WeCom can take it back. A call whose
+    /// recipients wait for another one by now, because somebody retried them, is kept.
     pub(super) is_unwanted: bool,
 }
 
@@ -58,9 +59,10 @@ const MARK_SENT: &str = formatcp!(
        holder = '', lease_until = 0, uncertain_at = CASE WHEN attempts = $2 THEN $3 ELSE uncertain_at END, \
        msgid = $4, response_code = $5, finished_at = $6 \
      WHERE id = $1 AND status IN ($7, $8) \
-     RETURNING CAST(CASE WHEN msgid IS NULL OR EXISTS (SELECT 1 FROM message_recipients r \
-       JOIN messages m ON m.id = r.message_id WHERE r.call_id = $1 AND m.recall_at IS NULL) THEN 0 ELSE 1 END \
-       AS BIGINT) AS is_unwanted"
+     RETURNING CAST(CASE WHEN msgid IS NOT NULL \
+       AND EXISTS (SELECT 1 FROM message_recipients r WHERE r.call_id = $1) \
+       AND NOT EXISTS (SELECT 1 FROM message_recipients r JOIN messages m ON m.id = r.message_id \
+         WHERE r.call_id = $1 AND m.recall_at IS NULL) THEN 1 ELSE 0 END AS BIGINT) AS is_unwanted"
 );
 
 /// Writes WeCom's yes. Returns `None` if the call has ended otherwise.
