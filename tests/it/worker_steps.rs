@@ -15,7 +15,7 @@ const POLL: Duration = Duration::from_millis(500);
 async fn step_until_idle(replica: &MessageReplica, worker: &mut Worker) -> WorkerStep {
     loop {
         let step = worker.step(replica.now()).await;
-        if step.wake_at > replica.now() && step.in_flight == 0 {
+        if step.wake_at > replica.now() && worker.calls_in_flight() == 0 {
             return step;
         }
         worker.wait_until(step.wake_at).await;
@@ -34,6 +34,25 @@ async fn an_idle_worker_polls_and_wakes_earlier_for_what_is_due_earlier() {
     replica.advance(lingering.wake_at.since(replica.now()));
     step_until_idle(&replica, &mut worker).await;
     assert_eq!(replica.inbox("zhangsan"), ["请审批"]);
+}
+
+#[tokio::test]
+async fn a_step_waits_for_no_answer_and_an_answer_ends_the_wait() {
+    let replica = MessageReplica::new().await;
+    let mut worker = replica.worker(&replica.messages, &CancellationToken::new()).await;
+    replica.site.wecom.hold_answers("message/send");
+    replica.put(&text_message("请审批", &["zhangsan"]).unique()).await;
+    while worker.calls_in_flight() == 0 {
+        worker.step(replica.now()).await;
+    }
+    let waiting = worker.step(replica.now()).await;
+    assert_eq!((waiting.did.calls, worker.calls_in_flight()), (0, 1));
+    replica.site.wecom.release_answers("message/send");
+    while worker.calls_in_flight() > 0 {
+        worker.wait_until(replica.now().plus(60 * SECOND)).await;
+    }
+    let answered = worker.step(replica.now()).await;
+    assert_eq!((answered.did.sent, answered.wake_at), (1, replica.now()), "its member may have another one");
 }
 
 #[tokio::test]

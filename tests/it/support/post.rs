@@ -348,7 +348,7 @@ pub(crate) async fn deliver_until_idle(mut worker: Worker, clock: &Clock) -> Del
     loop {
         let step = worker.step(clock.now()).await;
         all += step.did;
-        if step.wake_at > clock.now() && step.in_flight == 0 {
+        if step.wake_at > clock.now() && worker.calls_in_flight() == 0 {
             return all;
         }
         worker.wait_until(step.wake_at).await;

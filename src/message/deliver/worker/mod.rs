@@ -44,8 +44,6 @@ pub struct WorkerStep {
     /// When the next step is due, unless a message is accepted or WeCom answers before. It is the
     /// time of the step itself if more may be due already.
     pub wake_at: Timestamp,
-    /// The calls that wait for WeCom's answer.
-    pub in_flight: usize,
 }
 
 /// Delivers the messages of one process. Dropping it is as if the process died: its calls are taken
@@ -67,7 +65,7 @@ pub struct Worker {
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker").field("in_flight", &self.in_flight.len()).finish_non_exhaustive()
+        f.debug_struct("Worker").field("in_flight", &self.calls_in_flight()).finish_non_exhaustive()
     }
 }
 
@@ -137,9 +135,14 @@ impl Worker {
             let step = self.step(self.messages.0.clock.now()).await;
             self.wait_until(step.wake_at).await;
         }
-        while self.in_flight.len() > 0 {
+        while self.calls_in_flight() > 0 {
             self.in_flight.next().await;
         }
+    }
+
+    /// Returns how many calls wait for WeCom's answer.
+    pub fn calls_in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
     /// Expands, plans and ends what is due, and begins as many calls as there are places for.
@@ -156,7 +159,7 @@ impl Worker {
             if is_more_due || self.stop.is_cancelled() { now } else { self.find_wake_time(now).await };
         // WeCom may have answered meanwhile.
         let wake_at = if self.settled.is_some() { now } else { wake_at };
-        WorkerStep { did, wake_at, in_flight: self.in_flight.len() }
+        WorkerStep { did, wake_at }
     }
 
     /// Waits until `wake_at`, or until a message is accepted, a call is settled, or the worker is told
