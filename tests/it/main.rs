@@ -33,6 +33,7 @@ mod conflicts;
 mod delivering;
 #[cfg(test)]
 mod delivering_turns;
+mod delivery_histories;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]

@@ -402,6 +402,58 @@ pub(crate) async fn read_calls(db: &Db) -> Vec<CallRecord> {
         .collect()
 }
 
+/// Deletes everything that was ever sent or tried.
+pub(crate) async fn empty_message_tables(db: &Db) {
+    for sql in [
+        "DELETE FROM message_links",
+        "DELETE FROM message_recipients",
+        "DELETE FROM message_recalls",
+        "DELETE FROM message_calls",
+        "DELETE FROM messages",
+        "DELETE FROM message_counts",
+        "DELETE FROM message_lanes",
+    ] {
+        sqlx::query(sql).execute(db.pool()).await.expect("deleted");
+    }
+}
+
+/// A call or a recall, as far as a model of delivery cannot foresee it.
+#[derive(Debug, Clone)]
+pub(crate) struct AttemptRecord {
+    pub(crate) call: String,
+    pub(crate) next_at: i64,
+    pub(crate) attempts: i64,
+    /// The first message that says the same; empty for a recall.
+    pub(crate) first_with_body: String,
+    /// Message and userid of each recipient; empty for a recall.
+    pub(crate) recipients: Vec<(String, String)>,
+}
+
+/// Reads all calls, the oldest first, and all recalls.
+pub(crate) async fn read_attempts(db: &Db) -> [Vec<AttemptRecord>; 2] {
+    let record = |row: &sqlx::any::AnyRow| AttemptRecord {
+        call: row.get(0),
+        next_at: row.get(1),
+        attempts: row.get(2),
+        first_with_body: row.get(3),
+        recipients: Vec::new(),
+    };
+    let read = async |sql: &'static str| sqlx::query(sql).fetch_all(db.pool()).await.expect("rows");
+    let calls = read(
+        "SELECT id, next_at, attempts, COALESCE((SELECT MIN(m.id) FROM messages m WHERE m.body = c.body), '') \
+         FROM message_calls c ORDER BY id",
+    ).await;
+    let mut calls: Vec<_> = calls.iter().map(record).collect();
+    let recalls = read("SELECT call_id, next_at, attempts, '' FROM message_recalls ORDER BY call_id").await;
+    let recipients = "SELECT call_id, message_id, userid FROM message_recipients WHERE call_id IS NOT NULL";
+    for row in read(recipients).await {
+        let id: String = row.get(0);
+        let call = calls.iter_mut().find(|call| call.call == id).expect("the call of a recipient");
+        call.recipients.push((row.get(1), row.get(2)));
+    }
+    [calls, recalls.iter().map(record).collect()]
+}
+
 /// A row of `message_lanes`: the send window.
 #[derive(Debug, Clone)]
 pub(crate) struct SendWindowRecord {

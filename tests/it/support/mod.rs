@@ -19,6 +19,7 @@ pub(crate) mod company;
 pub(crate) mod conflicts;
 pub(crate) mod cookies;
 pub(crate) mod database;
+pub(crate) mod delivery_model;
 pub(crate) mod devtools;
 pub(crate) mod directory;
 pub(crate) mod echo;

@@ -18,7 +18,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use tokio_util::sync::CancellationToken;
 
 use super::app::configuration;
-use super::messages::{read_message, read_messages, read_recipients};
+use super::messages::{empty_message_tables, read_message, read_messages, read_recipients};
 use super::replica::ReplicaSite;
 
 /// A replica that only handles messages, with its site.
@@ -130,9 +130,25 @@ impl MessageReplica {
         Self { site, messages, db, corp }
     }
 
+    /// Forgets all messages and begins anew with another WeCom, on the same connections.
+    pub(crate) async fn begin_anew(self) -> Self {
+        empty_message_tables(&self.db).await;
+        let site = ReplicaSite::on(self.site.database).await;
+        let config = load_config(&site, "");
+        ensure_chart(&self.db, &config.wecom.corp_id).await.expect("a chart");
+        let messages = open_messages(&site, &config, &self.db);
+        Self { site, messages, db: self.db, corp: config.wecom.corp_id }
+    }
+
     /// Opens a second replica on the same database.
     pub(crate) async fn second_replica(&self) -> Messages {
         open_replica(&self.site, "").await.0
+    }
+
+    /// Opens a replica that remembers nothing, on the same connections: on PostgreSQL new ones take
+    /// longer than a test.
+    pub(crate) fn fresh_replica(&self) -> Messages {
+        open_messages(&self.site, &load_config(&self.site, ""), &self.db)
     }
 
     /// Accepts a message from the API client `oa`, or writes its row if no request gives it.
@@ -356,11 +372,18 @@ pub(crate) async fn deliver_until_idle(mut worker: Worker, clock: &Clock) -> Del
 }
 
 async fn open_replica(site: &ReplicaSite, toml: &str) -> (Messages, Db, CorpId) {
-    let text = Some(configuration(&site.wecom, &site.database, toml));
-    let (config, _) = Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted");
+    let config = load_config(site, toml);
     let db = Db::open(config.database.location()).await.expect("a database");
     ensure_chart(&db, &config.wecom.corp_id).await.expect("a chart");
-    let client = WecomClient::new((&config).into(), site.clock.clone()).expect("a client");
-    let messages = Messages::new((&config).into(), db.clone(), site.clock.clone(), client);
-    (messages, db, config.wecom.corp_id)
+    (open_messages(site, &config, &db), db, config.wecom.corp_id)
+}
+
+fn load_config(site: &ReplicaSite, toml: &str) -> Config {
+    let text = Some(configuration(&site.wecom, &site.database, toml));
+    Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted").0
+}
+
+fn open_messages(site: &ReplicaSite, config: &Config, db: &Db) -> Messages {
+    let client = WecomClient::new(config.into(), site.clock.clone()).expect("a client");
+    Messages::new(config.into(), db.clone(), site.clock.clone(), client)
 }

@@ -29,9 +29,14 @@ pub(crate) struct SyncReplica {
 
 impl ReplicaSite {
     pub(crate) async fn new() -> Self {
+        Self::on(TestDatabase::create().await).await
+    }
+
+    /// Makes a site with another WeCom on a database that was used before.
+    pub(crate) async fn on(database: TestDatabase) -> Self {
         Self {
             wecom: Simulator::start().await.expect("the simulator starts"),
-            database: TestDatabase::create().await,
+            database,
             // 2026-11-22 16:00:00 in Shanghai.
             clock: Clock::fixed(Timestamp::from_millis(1_795_334_400_000)),
         }
