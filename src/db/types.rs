@@ -107,7 +107,7 @@ impl<T: DeserializeOwned> Decode<'_, Any> for JsonColumn<T> {
 
 /// Declares an enum whose variants are the words of a column.
 ///
-/// A statement is built from [`as_str`](Self::as_str), so that a misspelt word does not compile. A
+/// A statement is built from `as_str`, so that a misspelt word does not compile. A
 /// word that the enum does not have is an error of decoding, unless `else` says as which variant it
 /// is read: for enums where an unknown word must not make the whole row unreadable.
 macro_rules! column_enum {
