@@ -18,7 +18,7 @@ pub mod app {
 pub mod audit {
     pub use crate::audit::{Actor, AuditDecision, AuditEntry, AuditEvent, AuditRow};
     pub mod store {
-        pub use crate::audit::store::{insert_entries, list_rows};
+        pub use crate::audit::store::{HOT_STATEMENTS, insert_entries, list_rows};
     }
 }
 pub mod base {
@@ -63,7 +63,7 @@ pub mod db {
         pub use crate::db::hot_statement::HotStatement;
     }
     pub mod feed {
-        pub use crate::db::feed::{FeedKind, FeedTransaction, list_entries_after};
+        pub use crate::db::feed::{FeedKind, FeedTransaction, HOT_STATEMENTS, list_entries_after};
     }
 }
 pub mod directory {

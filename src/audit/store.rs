@@ -6,6 +6,7 @@ use super::{AuditEntry, AuditRow};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, uuid_v7};
 use crate::db::Db;
+use crate::db::hot_statement::HotStatement;
 
 /// Appends one entry.
 ///
@@ -81,12 +82,18 @@ pub async fn list_rows(
     .await
 }
 
+const READ_NEWEST_INSTANT: &str = "SELECT MAX(at) FROM audit";
+
+/// What every replica reads each time that it looks at the feed.
+pub const HOT_STATEMENTS: &[HotStatement] =
+    &[HotStatement { name: "read_newest_instant", sql: READ_NEWEST_INSTANT, indexes: &["audit_at"] }];
+
 /// Returns the instant of the newest row. A clock far behind it is wrong.
 ///
 /// # Errors
 /// If the database fails.
 pub(crate) async fn read_newest_instant(db: &Db) -> sqlx::Result<Option<Timestamp>> {
-    sqlx::query_scalar("SELECT MAX(at) FROM audit").fetch_one(db.pool()).await
+    sqlx::query_scalar(READ_NEWEST_INSTANT).fetch_one(db.pool()).await
 }
 
 /// Deletes up to `limit` rows older than `before`, and returns how many.

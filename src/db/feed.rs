@@ -3,6 +3,7 @@
 
 use sqlx::{AnyConnection, FromRow};
 
+use super::hot_statement::HotStatement;
 use super::types::column_enum;
 use super::{Db, Tx};
 use crate::base::clock::Timestamp;
@@ -131,15 +132,14 @@ pub(crate) async fn advance_counter(
         .await
 }
 
+const READ_COUNTER: &str = "SELECT seq FROM feed_counter WHERE name = $1";
+
 /// Returns the newest number of a counter.
 ///
 /// # Errors
 /// If the database fails.
 pub(crate) async fn read_counter(db: &Db, counter: FeedCounter) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT seq FROM feed_counter WHERE name = $1")
-        .bind(counter)
-        .fetch_one(db.pool())
-        .await
+    sqlx::query_scalar(READ_COUNTER).bind(counter).fetch_one(db.pool()).await
 }
 
 /// Returns the number of the newest entry.
@@ -170,17 +170,20 @@ struct FeedRow {
     id: String,
 }
 
+const LIST_ENTRIES: &str = "SELECT seq, kind, id FROM feed WHERE seq > $1 ORDER BY seq LIMIT $2";
+
+/// What every replica reads each time that it looks at the feed.
+pub const HOT_STATEMENTS: &[HotStatement] = &[
+    HotStatement { name: "read_counter", sql: READ_COUNTER, indexes: &["feed_counter_pkey"] },
+    HotStatement { name: "list_entries_after", sql: LIST_ENTRIES, indexes: &["feed_pkey"] },
+];
+
 /// Returns up to `limit` entries after number `seq`, in order.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn list_entries_after(db: &Db, seq: i64, limit: i64) -> sqlx::Result<Vec<FeedEntry>> {
-    let rows: Vec<FeedRow> =
-        sqlx::query_as("SELECT seq, kind, id FROM feed WHERE seq > $1 ORDER BY seq LIMIT $2")
-            .bind(seq)
-            .bind(limit)
-            .fetch_all(db.pool())
-            .await?;
+    let rows: Vec<FeedRow> = sqlx::query_as(LIST_ENTRIES).bind(seq).bind(limit).fetch_all(db.pool()).await?;
     let entry = |row: FeedRow| FeedEntry { seq: row.seq, kind: FeedKind::parse(&row.kind), id: row.id };
     Ok(rows.into_iter().map(entry).collect())
 }

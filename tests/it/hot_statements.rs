@@ -1,8 +1,9 @@
 //! Statements on hot paths use the indexes that were made for them, on the engine of this run.
 
 use gongpai::testing::db::Db;
+use gongpai::testing::db::feed;
 use gongpai::testing::db::hot_statement::HotStatement;
-use gongpai::testing::{directory, message, session, sso};
+use gongpai::testing::{audit, directory, message, session, sso};
 
 use crate::support::explain::find_unused_indexes;
 use crate::support::message_damage::drop_index_of_due_calls;
@@ -11,6 +12,8 @@ use crate::support::post::MessageReplica;
 /// The statements of every room that has any.
 fn list_statements() -> Vec<HotStatement> {
     [
+        feed::HOT_STATEMENTS.to_vec(),
+        audit::store::HOT_STATEMENTS.to_vec(),
         directory::hot_statements(),
         message::hot_statements(),
         session::store::hot_statements(),
