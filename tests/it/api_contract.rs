@@ -56,6 +56,7 @@ type SeenAnswers = RefCell<BTreeSet<(String, String)>>;
 struct Contract<'s> {
     t: TestApp,
     document: Value,
+    operations: Vec<(Method, String, Value)>,
     closed: ClosedDocument,
     seen: &'s SeenAnswers,
 }
@@ -70,19 +71,19 @@ enum Body<'b> {
 impl<'s> Contract<'s> {
     fn new(t: TestApp, seen: &'s SeenAnswers) -> Self {
         let document = build_document().expect("a document");
-        Self { t, closed: ClosedDocument::new(document.clone()), document, seen }
+        let (operations, closed) = (operations(&document), ClosedDocument::new(document.clone()));
+        Self { t, document, operations, closed, seen }
     }
 
     /// Returns the template of a path, and the operation.
-    fn operation(&self, method: &Method, path: &str) -> (String, Value) {
+    fn operation(&self, method: &Method, path: &str) -> (&str, &Value) {
         let path = path.split('?').next().unwrap_or_default();
         let fits = |template: &str| {
             let (parts, given) = (template.split('/'), path.split('/'));
             template.split('/').count() == path.split('/').count()
                 && parts.zip(given).all(|(part, given)| part.starts_with('{') || part == given)
         };
-        let found =
-            operations(&self.document).into_iter().find(|(m, template, _)| m == method && fits(template));
+        let found = self.operations.iter().find(|(m, template, _)| m == method && fits(template));
         let (_, template, operation) = found.unwrap_or_else(|| panic!("{method} {path} is not documented"));
         (template, operation)
     }
@@ -208,8 +209,8 @@ async fn every_call_is_made_and_every_answer_is_what_the_document_says() {
     refuse_without_messages(&Contract::new(TestApp::with(&disabled).await, &seen)).await;
 
     let mut missing = Vec::new();
-    for (method, path, operation) in operations(&contract.document) {
-        let name = text_at(&operation, "operationId");
+    for (method, path, operation) in &contract.operations {
+        let name = text_at(operation, "operationId");
         for status in operation["responses"].as_object().expect("responses").keys() {
             let is_seen = seen.borrow().contains(&(name.clone(), status.clone()));
             if !is_seen && !UNSEEN_STATUSES.contains(&status.as_str()) {
@@ -404,9 +405,9 @@ async fn end_sessions(contract: &Contract<'_>) {
 /// Makes every call without credentials, without its scope, and with what the document does not have.
 async fn misuse_every_call(contract: &Contract<'_>) {
     contract.get_twice("/api/v1/openapi.json").await;
-    for (method, path, operation) in operations(&contract.document) {
-        let Some(scope) = required_scope(&operation) else { continue };
-        let url = fill_path(&path);
+    for (method, path, operation) in &contract.operations {
+        let Some(scope) = required_scope(operation) else { continue };
+        let url = fill_path(path);
         let nobody = contract.send(method.clone(), &url, Body::Nothing, &[("authorization", "")]).await;
         assert_eq!(nobody.status, 401, "{method} {path}");
         let other = if scope == "sessions" { "crm" } else { "ro" };
@@ -414,7 +415,7 @@ async fn misuse_every_call(contract: &Contract<'_>) {
         let page = contract.send(method.clone(), &url, Body::Nothing, &other).await;
         assert_eq!(problem(&page), (403, "api.forbidden_scope".to_owned()), "{method} {path}");
         // Bytes that are no text, a parameter that is unknown, and a body that is no object.
-        let odd = if url == path { format!("{url}?surprise=1") } else { url.replace("/x", "/%ff") };
+        let odd = if url == *path { format!("{url}?surprise=1") } else { url.replace("/x", "/%ff") };
         let page = contract.send(method.clone(), &odd, Body::Json(&json!([])), &[]).await;
         assert_eq!(page.status, 400, "{method} {odd}: {}", page.text());
         if operation["requestBody"].is_object() {
