@@ -75,6 +75,7 @@ mod messages_api;
 #[cfg(test)]
 mod odd_userids;
 #[cfg(test)]
+mod old_schema;
 mod openapi;
 #[cfg(test)]
 mod pages;

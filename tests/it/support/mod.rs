@@ -35,6 +35,7 @@ pub(crate) mod post;
 pub(crate) mod process;
 pub(crate) mod query;
 pub(crate) mod replica;
+pub(crate) mod schema_dump;
 pub(crate) mod sending;
 pub(crate) mod serve;
 pub(crate) mod sessions;

@@ -202,6 +202,11 @@ pub(crate) async fn set_schedule_instants(db: &Db, at: i64) {
     write(db, &format!("UPDATE schedules SET last_at = {at}")).await;
 }
 
+/// Lets a schedule have fired last at that instant.
+pub(crate) async fn insert_schedule(db: &Db, corp: &str, name: &str, at: i64) {
+    write(db, &format!("INSERT INTO schedules (corp_id, name, last_at) VALUES ('{corp}', '{name}', {at}) ON CONFLICT DO NOTHING")).await;
+}
+
 /// Inserts a batch of two changes of a unit, and its publication.
 pub(crate) async fn insert_published_changes(db: &Db, corp: &str, batch: i64, id: &str, at: i64) {
     for n in 0..2 {
