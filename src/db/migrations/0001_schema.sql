@@ -92,6 +92,8 @@ CREATE TABLE person_rows (
 );
 CREATE INDEX person_rows_since ON person_rows (since);
 CREATE INDEX person_rows_until ON person_rows (until) WHERE until < 9223372036854775807;
+-- Whom a version keeps out: few, and looked for when it is published.
+CREATE INDEX person_rows_inactive ON person_rows (since) WHERE status <> 'active';
 
 -- users: a JSON list of userids; units: a JSON list of unit ids.
 CREATE TABLE tag_rows (

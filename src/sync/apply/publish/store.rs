@@ -1,27 +1,33 @@
 //! SQL of publishing.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
-use sqlx::Row as _;
+use const_format::formatcp;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
+use crate::db::bind_list::ListStatement;
 use crate::db::feed::FeedTransaction;
-use crate::directory::conflicts;
+use crate::directory::{EntrySource, PersonStatus, conflicts};
 use crate::directory::row::OPEN_UNTIL;
 use crate::sync::apply::RaisedConflict;
 use crate::sync::plan::NewConflict;
+
+const ACTIVE: &str = PersonStatus::Active.as_str();
+const LEFT: &str = PersonStatus::Left.as_str();
+const WECOM: &str = EntrySource::Wecom.as_str();
 
 /// Releases the userids of these persons; returns those who had one.
 pub(super) async fn release_userids(
     change: &mut FeedTransaction,
     ids: &[&PersonId],
 ) -> sqlx::Result<HashSet<PersonId>> {
-    let now = change.now().millis();
+    let now = change.now();
     let mut released = HashSet::with_capacity(ids.len());
     for id in ids {
         let done = sqlx::query("UPDATE persons SET released_at = $2 WHERE id = $1 AND released_at IS NULL")
-            .bind(id.as_str())
+            .bind(*id)
             .bind(now)
             .execute(change.tx())
             .await?;
@@ -40,14 +46,13 @@ pub(super) async fn find_not_left(
 ) -> sqlx::Result<HashSet<PersonId>> {
     let mut found = HashSet::new();
     for id in ids {
-        let left = sqlx::query(
-            "SELECT COUNT(*) FROM person_rows WHERE person_id = $1 AND until = $2 AND status = 'left'",
-        )
-        .bind(id.as_str())
+        let left: i64 = sqlx::query_scalar(formatcp!(
+            "SELECT COUNT(*) FROM person_rows WHERE person_id = $1 AND until = $2 AND status = '{LEFT}'"
+        ))
+        .bind(*id)
         .bind(OPEN_UNTIL)
         .fetch_one(change.tx())
-        .await?
-        .try_get::<i64, _>(0)?;
+        .await?;
         if left == 0 {
             found.insert((*id).clone());
         }
@@ -67,41 +72,58 @@ pub(super) async fn rename_person(
     } else {
         "UPDATE persons SET userid = $2 WHERE id = $1"
     };
-    sqlx::query(sql).bind(id.as_str()).bind(userid.as_str()).execute(change.tx()).await?;
+    sqlx::query(sql).bind(id).bind(userid).execute(change.tx()).await?;
     Ok(())
 }
 
 /// Gives a new person its userid.
 pub(super) async fn claim_userid(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
-    sqlx::query("UPDATE persons SET released_at = NULL WHERE id = $1")
-        .bind(id.as_str())
-        .execute(change.tx())
-        .await?;
+    sqlx::query("UPDATE persons SET released_at = NULL WHERE id = $1").bind(id).execute(change.tx()).await?;
     Ok(())
 }
 
+static KEEP_ACTIVE: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
+        // `+since` keeps SQLite from an index on since, which matches every staged row.
+        formatcp!(
+            "UPDATE person_rows SET status = '{ACTIVE}', left_at = NULL, said = '', updated_at = $3 \
+             WHERE until = $2 AND +since = $1 AND status <> '{ACTIVE}' AND source = '{WECOM}' AND EXISTS \
+               (SELECT 1 FROM person_rows o WHERE o.person_id = person_rows.person_id AND o.until = $1 \
+                                              AND o.status = '{ACTIVE}') \
+               AND person_id IN ("
+        ),
+        3,
+        "*",
+        ")",
+    )
+});
+
 /// Keeps persons active in version `next` who are active now and were checked singly after `began`.
 /// A sign-in that found nothing to write left no other trace.
+///
+/// Those who were checked since are few and found by an index. They are read first, because a
+/// planner without statistics would rather walk all rows of the version.
 pub(super) async fn keep_signed_in_active(
     change: &mut FeedTransaction,
     next: i64,
     began: Timestamp,
 ) -> sqlx::Result<()> {
-    let (corp, now) = (change.corp().clone(), change.now().millis());
-    sqlx::query(
-        // `+since` keeps SQLite from an index on since, which matches every staged row.
-        "UPDATE person_rows SET status = 'active', left_at = NULL, said = '', updated_at = $5 \
-         WHERE until = $3 AND +since = $2 AND status <> 'active' AND source = 'wecom' AND person_id IN \
-           (SELECT p.id FROM persons p JOIN person_rows o ON o.person_id = p.id AND o.until = $2 \
-            WHERE p.corp_id = $1 AND p.checked_at > $4 AND o.status = 'active')",
-    )
-    .bind(corp.as_str())
-    .bind(next)
-    .bind(OPEN_UNTIL)
-    .bind(began.millis())
-    .bind(now)
-    .execute(change.tx())
-    .await?;
+    let (corp, now) = (change.corp().clone(), change.now());
+    let mut checked: Vec<PersonId> =
+        sqlx::query_scalar("SELECT id FROM persons WHERE corp_id = $1 AND checked_at > $2")
+            .bind(corp)
+            .bind(began)
+            .fetch_all(change.tx())
+            .await?;
+    // Every transaction locks persons in the order of their ids.
+    checked.sort();
+    for (text, part) in KEEP_ACTIVE.chunks(&checked) {
+        let mut query = sqlx::query(text).bind(next).bind(OPEN_UNTIL).bind(now);
+        for id in part {
+            query = query.bind(id);
+        }
+        query.execute(change.tx()).await?;
+    }
     Ok(())
 }
 
@@ -132,7 +154,7 @@ pub(super) async fn publish_version(
         "UPDATE charts SET version = $2, complete_at = CASE WHEN complete_at < $3 THEN $3 ELSE complete_at END \
          WHERE corp_id = $1 AND version = $2 - 1",
     )
-    .bind(corp.as_str())
+    .bind(corp)
     .bind(next)
     .bind(complete_at.map_or(0, Timestamp::millis))
     .execute(change.tx())
@@ -147,8 +169,8 @@ pub(super) async fn confirm_complete(
 ) -> sqlx::Result<()> {
     let corp = change.corp().clone();
     sqlx::query("UPDATE charts SET complete_at = $2 WHERE corp_id = $1 AND complete_at < $2")
-        .bind(corp.as_str())
-        .bind(complete_at.millis())
+        .bind(corp)
+        .bind(complete_at)
         .execute(change.tx())
         .await?;
     Ok(())
