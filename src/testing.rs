@@ -36,6 +36,9 @@ pub mod base {
     pub mod secret {
         pub use crate::base::secret::{Secret, random_token, sha256_hex};
     }
+    pub mod text_map {
+        pub use crate::base::text_map::TextMap;
+    }
 }
 pub mod cli {
     pub use crate::cli::CommandLine;

@@ -13,6 +13,7 @@
 //! | [`seal`] | authenticated encryption under keys derived from the root secret |
 //! | [`host`] | a host with its port, as two sides compare it |
 //! | [`text`] | characters that must not reach a page, a log or a terminal |
+//! | [`text_map`] | a sorted map of texts that takes little memory |
 //! | [`url`] | `ReturnTo`, the only way to a redirect target |
 
 pub(crate) mod clock;
@@ -26,4 +27,5 @@ mod quartz;
 pub(crate) mod seal;
 pub(crate) mod secret;
 pub(crate) mod text;
+pub(crate) mod text_map;
 pub(crate) mod url;

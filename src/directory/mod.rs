@@ -36,7 +36,6 @@ pub(crate) mod present;
 pub(crate) mod row;
 pub(crate) mod store;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +44,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
 use crate::db::hot_statement::HotStatement;
+use crate::base::text_map::TextMap;
 use crate::db::types::column_enum;
 
 /// Returns the statements that run with each sign-in, unknown token, check of a person and accepted
@@ -175,8 +175,8 @@ pub struct PersonDetails {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub direct_leaders: Vec<UserId>,
     /// 扩展属性: name and text; of a link its address.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "TextMap::is_empty")]
+    pub attributes: TextMap,
 }
 
 /// A tag (标签): who has it, directly or through a unit with everything below it.
@@ -217,7 +217,7 @@ impl PersonDetails {
     }
 
     /// Returns the employee number among `attributes`, or an empty text.
-    pub fn employee_number_in(attributes: &BTreeMap<String, String>) -> &str {
+    pub fn employee_number_in(attributes: &TextMap) -> &str {
         let mut attributes = attributes.iter();
         attributes.find(|(name, _)| Self::is_employee_number(name)).map_or("", |(_, value)| value.trim())
     }

@@ -1,8 +1,9 @@
 //! What a fetch read of WeCom's directory, and how complete it is.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use crate::base::id::UserId;
+use crate::base::text_map::TextMap;
 use crate::directory::PersonStatus;
 
 /// WeCom's directory as one fetch saw it, before it is compared with ours.
@@ -76,7 +77,7 @@ pub struct RemotePerson {
     /// 座机 (landline).
     pub telephone: String,
     /// 扩展属性 (extension attributes): name to text; the text of a link is its address.
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: TextMap,
 }
 
 /// A member's place in one department.

@@ -10,8 +10,8 @@
 //! then compared again unchanged, then with one percent changed, then with everybody's position
 //! changed. Each step shows how long reading ours, planning and writing took, their CPU time, the
 //! longest transaction (from its wait for the lock to its commit), the longest wait of a sign-in
-//! meanwhile, and by how much memory grew since the moment before the step, when WeCom's members
-//! were already in memory.
+//! meanwhile, by how much memory grew since the moment before the step, when WeCom's members were
+//! already in memory, and by how much it grew since the start, with these members.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -47,6 +47,8 @@ struct ChartBench {
     corp: CorpId,
     clock: Clock,
     fence: RunFence,
+    /// The memory before anything was read, in KB.
+    idle: u64,
 }
 
 #[tokio::main]
@@ -66,15 +68,15 @@ async fn main() -> Result<()> {
     let (corp, clock) = (CorpId::new("ww1"), Clock::System);
     directory::store::ensure_chart(&db, &corp).await?;
     let fence = organisation::insert_running_run(&db, &corp, &clock).await?;
-    let bench = ChartBench { db, corp, clock, fence };
+    let bench = ChartBench { db, corp, clock, fence, idle: memory_kb("VmRSS:")? };
     println!("{}, {PERSONS} persons, {} units", bench.db.engine(), organisation::UNIT_COUNT);
     println!(
         "goals: a first load in 5 s (SQLite) or 10 s (PostgreSQL), unchanged again in half of that with nothing changed, \
          128 MB, no transaction over 100 ms"
     );
     println!(
-        "{:<18}{:>7}{:>7}{:>7}{:>8}{:>8}{:>10}{:>10}{:>10}{:>9}  changed",
-        "", "load", "plan", "heal", "write", "CPU", "longest", "publish", "sign-in", "memory"
+        "{:<18}{:>7}{:>7}{:>7}{:>8}{:>8}{:>10}{:>10}{:>10}{:>9}{:>9}  changed",
+        "", "load", "plan", "heal", "write", "CPU", "longest", "publish", "sign-in", "memory", "in all"
     );
     bench.measure_step("first load", |_, _| {}).await?;
     bench.measure_step("nothing changed", |_, _| {}).await?;
@@ -135,7 +137,7 @@ impl ChartBench {
         let (peak, cpu) = (memory_kb("VmHWM:")?, cpu_seconds()? - cpu_before);
         let counts = applied.counts;
         println!(
-            "{name:<18}{:>6.2}s{:>6.2}s{:>6.2}s{:>7.2}s{cpu:>7.2}s{:>8.1}ms{:>8.1}ms{:>8.1}ms{:>6} MB  {} persons, {} memberships, \
+            "{name:<18}{:>6.2}s{:>6.2}s{:>6.2}s{:>7.2}s{cpu:>7.2}s{:>8.1}ms{:>8.1}ms{:>8.1}ms{:>6} MB{:>6} MB  {} persons, {} memberships, \
              {} skipped",
             load.as_secs_f64(),
             planned.as_secs_f64(),
@@ -145,6 +147,7 @@ impl ChartBench {
             published.as_secs_f64() * 1e3,
             waited.as_secs_f64() * 1e3,
             peak.saturating_sub(began) / 1024,
+            peak.saturating_sub(self.idle) / 1024,
             counts.persons.created + counts.persons.updated + counts.persons.removed,
             counts.memberships.created + counts.memberships.updated + counts.memberships.removed,
             applied.skipped.len(),

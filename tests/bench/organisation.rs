@@ -1,11 +1,11 @@
 //! A corporation with many members, as a fetch reads it, and a run in the database to write it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
 use gongpai::testing::base::clock::Clock;
 use gongpai::testing::base::id::{CorpId, RunId, UserId};
+use gongpai::testing::base::text_map::TextMap;
 use gongpai::testing::db::Db;
 use gongpai::testing::db::feed::FeedTransaction;
 use gongpai::testing::directory::PersonStatus;
@@ -73,7 +73,7 @@ fn build_person(n: u32) -> RemotePerson {
         mobile: format!("138{n:08}"),
         alias: String::new(),
         telephone: String::new(),
-        attributes: BTreeMap::from([
+        attributes: TextMap::from([
             ("工号".to_owned(), format!("E{n:06}")),
             ("办公地点".to_owned(), "上海市浦东新区".to_owned()),
         ]),

@@ -1,6 +1,5 @@
 //! Writing a plan: nothing is seen before all of it is, whatever happens in between.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use gongpai::testing::base::clock::{Clock, Timestamp};
 use gongpai::testing::base::id::{CorpId, PersonId, RunId, Sid, UnitId, UserId};
 use gongpai::testing::base::secret::Secret;
+use gongpai::testing::base::text_map::TextMap;
 use gongpai::testing::config::LinkField;
 use gongpai::testing::db::feed::{FeedKind, FeedTransaction};
 use gongpai::testing::db::{DatabaseLocation, Db};
@@ -245,7 +245,7 @@ fn member(userid: &str, name: &str, unit: u32) -> RemotePerson {
         mobile: String::new(),
         alias: String::new(),
         telephone: String::new(),
-        attributes: BTreeMap::new(),
+        attributes: TextMap::default(),
     }
 }
 
@@ -565,8 +565,8 @@ async fn two_members_who_swap_their_userids_stay_who_they_are() {
     (a.userid, b.userid) = (UserId::new("b"), UserId::new("A"));
     let plan = SyncPlan {
         persons: vec![
-            PlannedPersonChange::Update { id: ids.0.clone(), reported: a },
-            PlannedPersonChange::Update { id: ids.1.clone(), reported: b },
+            PlannedPersonChange::Update { id: ids.0.clone(), reported: a.into() },
+            PlannedPersonChange::Update { id: ids.1.clone(), reported: b.into() },
         ],
         ..SyncPlan::default()
     };
@@ -584,7 +584,7 @@ async fn a_userid_that_somebody_took_meanwhile_is_not_taken_away() {
     let before = fixture.person("a").await;
     let mut reported = before.clone();
     reported.userid = UserId::new("b");
-    let update = PlannedPersonChange::Update { id: before.id.clone(), reported };
+    let update = PlannedPersonChange::Update { id: before.id.clone(), reported: reported.into() };
     let plan = SyncPlan { persons: vec![update.clone()], ..SyncPlan::default() };
     let other = fixture.sign_in("b", "乙").await;
     let options = fixture.options();
@@ -652,8 +652,8 @@ async fn a_userid_that_moves_on_is_free_for_somebody_new_in_the_same_run() {
         };
     let plan = SyncPlan {
         persons: vec![
-            PlannedPersonChange::Create { person: new.clone(), takes_over: None },
-            PlannedPersonChange::Update { id: moved.id.clone(), reported },
+            PlannedPersonChange::Create { person: new.clone().into(), takes_over: None },
+            PlannedPersonChange::Update { id: moved.id.clone(), reported: reported.into() },
         ],
         ..SyncPlan::default()
     };

@@ -128,7 +128,7 @@ impl From<Person> for PersonDto {
             mobile: detail.mobile,
             email: person.email,
             alias: detail.alias,
-            attributes: detail.attributes,
+            attributes: detail.attributes.into(),
         }
     }
 }

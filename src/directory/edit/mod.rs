@@ -228,7 +228,7 @@ impl PersonInput {
             mobile: person.details.mobile.clone(),
             email: person.email.clone(),
             alias: person.details.alias.clone(),
-            attributes: person.details.attributes.clone(),
+            attributes: person.details.attributes.clone().into(),
         }
     }
 
@@ -281,7 +281,7 @@ impl PersonInput {
         person.details.mobile = self.mobile;
         person.details.alias = self.alias;
         person.details.direct_leaders = self.direct_leaders;
-        person.details.attributes = self.attributes;
+        person.details.attributes = self.attributes.into();
         Ok(person)
     }
 }

@@ -1,4 +1,7 @@
-//! What one transaction writes, and what it did.
+//! What one transaction writes, how much, and what it did.
+
+use std::time::Duration;
+use std::vec;
 
 use super::report::{Counts, ReportLines, SkippedRecord, Tally};
 use crate::base::id::{PersonId, UserId};
@@ -14,8 +17,26 @@ pub(super) enum RecordChunk {
     Persons(Vec<PlannedPersonChange>),
 }
 
+/// The records that no transaction has written yet, and how many of each kind the next one takes.
+#[derive(Debug)]
+pub(super) struct WaitingRecords {
+    units: (vec::IntoIter<PlannedUnitChange>, ChunkSize),
+    tags: (vec::IntoIter<PlannedTagChange>, ChunkSize),
+    persons: (vec::IntoIter<PlannedPersonChange>, ChunkSize),
+}
+
+/// How many records one transaction writes.
+///
+/// Every commit waits for the disk, so few large transactions are faster than many small ones. But
+/// SQLite's other writers wait meanwhile. So the number follows from how long the last transaction
+/// held the write lock, on this machine and with what else happens there.
+#[derive(Debug)]
+struct ChunkSize(usize);
+
 #[derive(Debug, Default)]
 pub(super) struct ChunkOutcome {
+    /// How long the transaction held its locks, with the commit.
+    pub(super) held: Duration,
     pub(super) counts: Counts,
     pub(super) tags: Tally,
     pub(super) lines: ReportLines,
@@ -48,6 +69,76 @@ pub(super) struct UseridMove {
     pub(super) id: PersonId,
     pub(super) from: UserId,
     pub(super) to: UserId,
+}
+
+impl WaitingRecords {
+    pub(super) fn new(
+        units: Vec<PlannedUnitChange>,
+        tags: Vec<PlannedTagChange>,
+        persons: Vec<PlannedPersonChange>,
+    ) -> Self {
+        Self {
+            units: (units.into_iter(), ChunkSize::default()),
+            tags: (tags.into_iter(), ChunkSize::default()),
+            persons: (persons.into_iter(), ChunkSize::default()),
+        }
+    }
+
+    /// Takes the records of the next transaction: units before tags, tags before persons.
+    pub(super) fn next_chunk(&mut self) -> Option<RecordChunk> {
+        fn take<T>((list, size): &mut (vec::IntoIter<T>, ChunkSize)) -> Option<Vec<T>> {
+            let taken: Vec<T> = list.by_ref().take(size.0).collect();
+            (!taken.is_empty()).then_some(taken)
+        }
+        take(&mut self.units)
+            .map(RecordChunk::Units)
+            .or_else(|| take(&mut self.tags).map(RecordChunk::Tags))
+            .or_else(|| take(&mut self.persons).map(RecordChunk::Persons))
+    }
+
+    /// Adapts how many records the next transaction of this kind takes to one that wrote `chunk` and
+    /// held its locks for `held`.
+    pub(super) fn adapt_size(&mut self, chunk: &RecordChunk, held: Duration) {
+        let size = match chunk {
+            RecordChunk::Units(_) => &mut self.units.1,
+            RecordChunk::Tags(_) => &mut self.tags.1,
+            RecordChunk::Persons(_) => &mut self.persons.1,
+        };
+        size.adapt(chunk.len(), held);
+    }
+}
+
+/// The write lock should be held for about so long: a third of what others may be made to wait,
+/// because any transaction may be the slow one.
+const TARGET_HOLD: Duration = Duration::from_millis(30);
+
+const FIRST_CHUNK_RECORDS: usize = 250;
+
+/// However slow the machine is, a run must come to its end.
+const MIN_CHUNK_RECORDS: usize = 50;
+
+/// More records would save little, and all of them are repeated after a deadlock.
+const MAX_CHUNK_RECORDS: usize = 2000;
+
+impl Default for ChunkSize {
+    fn default() -> Self {
+        Self(FIRST_CHUNK_RECORDS)
+    }
+}
+
+impl ChunkSize {
+    /// Adapts to a transaction that wrote `records` records and held its locks for `held`. The size
+    /// at most doubles at once, because a single transaction may have been quick by chance.
+    fn adapt(&mut self, records: usize, held: Duration) {
+        // How quick the last few records were says nothing about as many as the size allows.
+        if records < self.0 && held < TARGET_HOLD {
+            return;
+        }
+        let allowed = u128::try_from(records).unwrap_or(u128::MAX).saturating_mul(TARGET_HOLD.as_micros())
+            / held.as_micros().max(1);
+        let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+        self.0 = allowed.min(self.0 * 2).clamp(MIN_CHUNK_RECORDS, MAX_CHUNK_RECORDS);
+    }
 }
 
 impl RecordChunk {
@@ -119,5 +210,32 @@ impl ChunkOutcome {
             wecom: userid.into(),
             reason: reason.into(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn the_size_of_a_chunk_follows_from_how_long_the_lock_was_held() {
+        let mut size = ChunkSize::default();
+        for (records, held, next) in [
+            (250, 5 * MS, 500), // It doubles at most.
+            (500, 20 * MS, 750),
+            (3, 4 * MS, 750),    // A quick remainder says nothing,
+            (250, 100 * MS, 75), // but a slow one does.
+            (75, 15 * MS, 150),
+            (150, 9000 * MS, MIN_CHUNK_RECORDS),
+        ] {
+            size.adapt(records, held);
+            assert_eq!(size.0, next, "{records} in {held:?}");
+        }
+        for _ in 0..9 {
+            size.adapt(size.0, Duration::ZERO);
+        }
+        assert_eq!(size.0, MAX_CHUNK_RECORDS);
     }
 }

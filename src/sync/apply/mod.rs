@@ -30,7 +30,7 @@ use std::time::Duration;
 pub(crate) use self::report::SkippedRecord;
 pub use self::report::{ApplyResult, Counts, RaisedConflict, Tally};
 
-use self::chunk::RecordChunk;
+use self::chunk::WaitingRecords;
 use self::publish::PendingPublication;
 use self::stage::StagedVersion;
 use super::plan::{ExcessiveRemovals, PlannedPersonChange, SyncPlan};
@@ -40,9 +40,6 @@ use crate::base::id::{CorpId, PersonId, RunId, UserId};
 use crate::db::Db;
 use crate::db::error::{WriteErrorKind, classify_write_error};
 use crate::db::feed::FeedTransaction;
-
-/// Records that one transaction writes. SQLite then holds the write lock for about 30 ms.
-const CHUNK_RECORDS: usize = 500;
 
 /// How often a transaction is repeated that deadlocked with another one.
 const MAX_DEADLOCK_RETRIES: u32 = 5;
@@ -147,19 +144,19 @@ pub async fn apply_plan(
     let SyncPlan { units, mut persons, tags, conflicts, notes, .. } = plan;
     // Every transaction locks persons in the order of their ids, as sign-ins do, so that two of
     // them seldom deadlock.
-    persons.sort_by(|a, b| person_id(a).cmp(person_id(b)));
+    persons.sort_unstable_by(|a, b| person_id(a).cmp(person_id(b)));
     let total = to_count(units.len() + persons.len() + tags.len());
     let stage = StagedVersion::begin(target, options, collect_userid_targets(&persons), total == 0).await?;
-    let mut chunks = split_into_chunks(units, RecordChunk::Units)
-        .chain(split_into_chunks(tags, RecordChunk::Tags))
-        .chain(split_into_chunks(persons, RecordChunk::Persons));
+    let mut waiting = WaitingRecords::new(units, tags, persons);
     let mut publication = PendingPublication::new(notes);
     let mut retry = VecDeque::new();
     let (mut done, mut made) = (0, 0);
     progress(done, total);
-    while let Some((next, repeats)) = retry.pop_front().or_else(|| chunks.next().map(|next| (next, 0))) {
+    while let Some((next, repeats)) = retry.pop_front().or_else(|| waiting.next_chunk().map(|next| (next, 0)))
+    {
         match stage.write(&next, publication.staged(), publication.remaining_lines()).await {
             Ok(outcome) => {
+                waiting.adapt_size(&next, outcome.held);
                 publication.add(outcome);
                 done += to_count(next.len());
             }
@@ -211,17 +208,6 @@ fn person_id(change: &PlannedPersonChange) -> &PersonId {
         PlannedPersonChange::Create { person, .. } => &person.id,
         PlannedPersonChange::Update { id, .. } | PlannedPersonChange::Leave { id } => id,
     }
-}
-
-fn split_into_chunks<T>(
-    list: Vec<T>,
-    into_chunk: fn(Vec<T>) -> RecordChunk,
-) -> impl Iterator<Item = RecordChunk> {
-    let mut left = list.into_iter();
-    std::iter::from_fn(move || {
-        let chunk: Vec<T> = left.by_ref().take(CHUNK_RECORDS).collect();
-        (!chunk.is_empty()).then(|| into_chunk(chunk))
-    })
 }
 
 /// Converts a number of records for the report.

@@ -1,18 +1,21 @@
 //! SQL of writing a plan.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use const_format::formatcp;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, FromRow as _, Row as _};
+use sqlx::{AnyConnection, FromRow, Row as _};
 
 use super::{ApplyError, RunFence};
 use crate::base::clock::Timestamp;
-use crate::base::id::{CorpId, PersonId, UnitId, UserId};
+use crate::base::id::{CorpId, PersonId, UserId};
 use crate::db::bind_list::ListStatement;
 use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity};
 use crate::directory::row::{OPEN_UNTIL, PersonRow, format_memberships, to_json};
 use crate::directory::{Person, Tag, Unit};
+use crate::sync::state::SyncRunStatus;
 
 /// Locks the run's row and renews its lease.
 ///
@@ -23,12 +26,13 @@ pub(super) async fn renew_lease(
     fence: &RunFence,
     now: Timestamp,
 ) -> Result<(), ApplyError> {
-    let done = sqlx::query(
-        "UPDATE sync_runs SET lease_until = $3 WHERE id = $1 AND holder = $2 AND status = 'running'",
-    )
-    .bind(fence.run.as_str())
-    .bind(&fence.holder)
-    .bind(now.plus(fence.lease).millis())
+    let done = sqlx::query(formatcp!(
+        "UPDATE sync_runs SET lease_until = $3 WHERE id = $1 AND holder = $2 AND status = '{RUNNING}'",
+        RUNNING = SyncRunStatus::Running.as_str()
+    ))
+    .bind(&fence.run)
+    .bind(fence.holder.as_str())
+    .bind(now.plus(fence.lease))
     .execute(tx)
     .await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(ApplyError::Lost) }
@@ -39,34 +43,62 @@ static INSERT_IDENTITIES: LazyLock<ListStatement> = LazyLock::new(|| {
         "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at, released_at) VALUES ",
         4,
         "(*, $1, *, $2, 0, $3, $4)",
-        " ON CONFLICT DO NOTHING RETURNING id",
+        " ON CONFLICT DO NOTHING",
     )
 });
 
 /// Inserts identities; returns the ids of those whose userid and id were free.
-pub(super) async fn insert_identities(
+pub(super) async fn insert_identities<'p>(
     tx: &mut AnyConnection,
     corp: &CorpId,
-    persons: &[&Person],
+    persons: &[&'p Person],
     checked_at: Timestamp,
     now: Timestamp,
     released_at: Option<Timestamp>,
-) -> sqlx::Result<HashSet<String>> {
+) -> sqlx::Result<HashSet<&'p PersonId>> {
     let mut made = HashSet::with_capacity(persons.len());
     for (text, part) in INSERT_IDENTITIES.chunks(persons) {
-        let mut query = sqlx::query(text)
-            .bind(corp.as_str())
-            .bind(checked_at.millis())
-            .bind(now.millis())
-            .bind(released_at.map(Timestamp::millis));
+        let mut query = sqlx::query(text).bind(corp).bind(checked_at).bind(now).bind(released_at);
         for person in part {
-            query = query.bind(person.id.as_str()).bind(person.userid.as_str());
+            query = query.bind(&person.id).bind(&person.userid);
         }
-        for row in query.fetch_all(&mut *tx).await? {
-            made.insert(row.try_get(0)?);
+        let done = query.execute(&mut *tx).await?;
+        // Nearly always all are new. Only otherwise is it worth a row each to hear which ones.
+        if usize::try_from(done.rows_affected()) == Ok(part.len()) {
+            made.extend(part.iter().map(|person| &person.id));
+        } else {
+            let known = find_userids(tx, part).await?;
+            let own = part.iter().filter(|person| known.get(&person.id) == Some(&person.userid));
+            made.extend(own.map(|person| &person.id));
         }
     }
     Ok(made)
+}
+
+#[derive(FromRow)]
+struct IdentityRow {
+    id: PersonId,
+    userid: UserId,
+}
+
+static SELECT_USERIDS: LazyLock<ListStatement> =
+    LazyLock::new(|| ListStatement::new("SELECT id, userid FROM persons WHERE id IN (", 0, "*", ")"));
+
+/// Returns the userids of those of these ids that exist.
+async fn find_userids(
+    tx: &mut AnyConnection,
+    persons: &[&Person],
+) -> sqlx::Result<HashMap<PersonId, UserId>> {
+    let mut known = HashMap::with_capacity(persons.len());
+    for (text, part) in SELECT_USERIDS.chunks(persons) {
+        let mut query = sqlx::query_as(text);
+        for person in part {
+            query = query.bind(&person.id);
+        }
+        let rows: Vec<IdentityRow> = query.fetch_all(&mut *tx).await?;
+        known.extend(rows.into_iter().map(|row| (row.id, row.userid)));
+    }
+    Ok(known)
 }
 
 static SELECT_HOLDERS: LazyLock<ListStatement> = LazyLock::new(|| {
@@ -86,14 +118,12 @@ pub(super) async fn find_holders(
 ) -> sqlx::Result<HashMap<String, PersonId>> {
     let mut holders = HashMap::with_capacity(userids.len());
     for (text, part) in SELECT_HOLDERS.chunks(userids) {
-        let mut query = sqlx::query(text).bind(corp.as_str());
+        let mut query = sqlx::query_as(text).bind(corp);
         for userid in part {
-            query = query.bind(userid.as_str());
+            query = query.bind(*userid);
         }
-        for row in query.fetch_all(&mut *tx).await? {
-            let (id, userid): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-            holders.insert(UserId::new(userid).folded(), PersonId::new(id));
-        }
+        let rows: Vec<IdentityRow> = query.fetch_all(&mut *tx).await?;
+        holders.extend(rows.into_iter().map(|row| (row.userid.folded(), row.id)));
     }
     Ok(holders)
 }
@@ -107,7 +137,7 @@ pub(super) async fn lock_identities(tx: &mut AnyConnection, ids: &[&PersonId]) -
     for (text, part) in LOCK_IDENTITIES.chunks(ids) {
         let mut query = sqlx::query(text);
         for id in part {
-            query = query.bind(id.as_str());
+            query = query.bind(*id);
         }
         query.execute(&mut *tx).await?;
     }
@@ -154,7 +184,7 @@ pub(super) async fn find_current_rows(
     for (text, part) in SELECT_CURRENT_ROWS.chunks(ids) {
         let mut query = sqlx::query(text).bind(OPEN_UNTIL);
         for id in part {
-            query = query.bind(id.as_str());
+            query = query.bind(*id);
         }
         for row in query.fetch_all(&mut *tx).await? {
             let (id, now) = read(&row)?;
@@ -230,15 +260,15 @@ pub(super) async fn insert_units(
     now: Timestamp,
 ) -> sqlx::Result<()> {
     for (text, part) in INSERT_UNITS.chunks(units) {
-        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN_UNTIL).bind(now.millis());
+        let mut query = sqlx::query(text).bind(corp).bind(next).bind(OPEN_UNTIL).bind(now);
         for unit in part {
             query = query
-                .bind(unit.id.as_str())
+                .bind(&unit.id)
                 .bind(unit.wecom_id.map(i64::from))
                 .bind(unit.source.as_str())
-                .bind(unit.parent.as_ref().map(UnitId::as_str))
-                .bind(&unit.name)
-                .bind(&unit.name_en)
+                .bind(unit.parent.as_ref())
+                .bind(unit.name.as_str())
+                .bind(unit.name_en.as_str())
                 .bind(i64::from(unit.order))
                 .bind(to_json(&unit.leaders)?);
         }
@@ -265,12 +295,12 @@ pub(super) async fn insert_tags(
     now: Timestamp,
 ) -> sqlx::Result<()> {
     for (text, part) in INSERT_TAGS.chunks(tags) {
-        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN_UNTIL).bind(now.millis());
+        let mut query = sqlx::query(text).bind(corp).bind(next).bind(OPEN_UNTIL).bind(now);
         for tag in part {
             query = query
-                .bind(tag.id.as_str())
+                .bind(&tag.id)
                 .bind(tag.wecom_id.map(i64::from))
-                .bind(&tag.name)
+                .bind(tag.name.as_str())
                 .bind(to_json(&tag.users)?)
                 .bind(to_json(&tag.units)?);
         }
@@ -294,24 +324,24 @@ pub(super) async fn insert_persons(
     tx: &mut AnyConnection,
     corp: &CorpId,
     next: i64,
-    persons: &[Person],
+    persons: &[Cow<'_, Person>],
     now: Timestamp,
 ) -> sqlx::Result<()> {
     for (text, part) in INSERT_PERSONS.chunks(persons) {
-        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN_UNTIL).bind(now.millis());
+        let mut query = sqlx::query(text).bind(corp).bind(next).bind(OPEN_UNTIL).bind(now);
         for person in part {
             query = query
-                .bind(person.id.as_str())
-                .bind(person.userid.as_str())
-                .bind(&person.name)
-                .bind(&person.email)
+                .bind(&person.id)
+                .bind(&person.userid)
+                .bind(person.name.as_str())
+                .bind(person.email.as_str())
                 .bind(person.source.as_str())
                 .bind(person.status.as_str())
-                .bind(person.left_at.map(Timestamp::millis))
-                .bind(person.main_unit.as_ref().map(UnitId::as_str))
+                .bind(person.left_at)
+                .bind(person.main_unit.as_ref())
                 .bind(format_memberships(&person.memberships)?)
                 .bind(to_json(&person.details)?)
-                .bind(&person.fingerprint);
+                .bind(person.fingerprint.as_str());
         }
         query.execute(&mut *tx).await?;
     }
@@ -336,9 +366,9 @@ pub(super) async fn set_fingerprints(
 
 static INSERT_CHANGES: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(
-        "INSERT INTO directory_changes (batch, corp_id, n, kind, id, change) VALUES ",
-        2,
-        "($1, $2, *, *, *, *)",
+        "INSERT INTO directory_changes (batch, corp_id, kind, change, n, id) VALUES ",
+        4,
+        "($1, $2, $3, $4, *, *)",
         "",
     )
 });
@@ -352,13 +382,16 @@ pub(super) async fn insert_changes(
     noted: &[(DirectoryEntity, String, DirectoryChangeKind)],
 ) -> sqlx::Result<()> {
     let mut number = first;
-    for (text, part) in INSERT_CHANGES.chunks(noted) {
-        let mut query = sqlx::query(text).bind(batch).bind(corp.as_str());
-        for (entity, id, what) in part {
-            query = query.bind(number).bind(entity.as_str()).bind(id).bind(what.as_str());
-            number += 1;
+    for same in noted.chunk_by(|a, b| (a.0, a.2) == (b.0, b.2)) {
+        let Some((entity, _, what)) = same.first() else { continue };
+        for (text, part) in INSERT_CHANGES.chunks(same) {
+            let mut query = sqlx::query(text).bind(batch).bind(corp).bind(*entity).bind(*what);
+            for (_, id, _) in part {
+                query = query.bind(number).bind(id.as_str());
+                number += 1;
+            }
+            query.execute(&mut *tx).await?;
         }
-        query.execute(&mut *tx).await?;
     }
     Ok(())
 }

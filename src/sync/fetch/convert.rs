@@ -1,9 +1,10 @@
 //! Converts WeCom's members to persons.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use crate::base::id::UserId;
 use crate::base::text::clean_text;
+use crate::base::text_map::TextMap;
 use crate::directory::PersonStatus;
 use crate::sync::remote::{RemoteMembership, RemotePerson};
 use crate::wecom::{AttributeValue, DepartmentId, Member, MemberAttribute, MemberDepartment, MemberStatus};
@@ -86,8 +87,8 @@ fn convert_memberships(list: Vec<MemberDepartment>) -> Vec<RemoteMembership> {
 
 /// Maps names to texts, or to the address of a link. Of two attributes with one name the first
 /// counts, as in WeCom's console.
-fn convert_attributes(list: Vec<MemberAttribute>) -> BTreeMap<String, String> {
-    let mut map = BTreeMap::new();
+fn convert_attributes(list: Vec<MemberAttribute>) -> TextMap {
+    let mut map = TextMap::default();
     for attribute in list {
         let value = match attribute.value {
             AttributeValue::Text(text) => clean_text(text),
@@ -96,8 +97,8 @@ fn convert_attributes(list: Vec<MemberAttribute>) -> BTreeMap<String, String> {
             AttributeValue::MiniProgram { .. } => continue,
         };
         let name = clean_text(attribute.name);
-        if !name.is_empty() {
-            map.entry(name).or_insert(value);
+        if !name.is_empty() && !map.contains_key(&name) {
+            map.insert(name, value);
         }
     }
     map
@@ -147,7 +148,7 @@ mod tests {
             mobile: "13800000000".to_owned(),
             alias: "jack".to_owned(),
             telephone: "020-1".to_owned(),
-            attributes: BTreeMap::from([
+            attributes: TextMap::from([
                 ("主页".to_owned(), "https://x.cn".to_owned()),
                 ("工号".to_owned(), "17".to_owned()),
             ]),

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use super::link_keys::{LinkKeys, LocalPersonIndex, MAX_CANDIDATES};
-use super::persons::{SortedMembers, to_person_row};
-use super::tree::PlannedChart;
+use super::persons::SortedMembers;
 use super::userid_changes::{UseridChanges, find_second_entries};
 use super::{ConflictKind, KnownPerson, LocalDirectory, NewConflict, PlannedPersonChange};
 use crate::base::id::PersonId;
@@ -29,11 +28,11 @@ impl PersonDecisions {
         present: &HashSet<String>,
         link_by: &[LinkField],
         local: &LocalDirectory,
-        chart: &PlannedChart<'_>,
         new_id: &mut dyn FnMut() -> PersonId,
     ) -> Self {
         let SortedMembers { changed, joiners, leavers, staying, .. } = sorted;
         let mut decisions = Self::default();
+        decisions.changes.reserve(changed.len() + joiners.len());
         // Persons whom no run has read before: local ones with the member's userid, and those who
         // signed in before the first run.
         let unread = |known: &KnownPerson| known.source == EntrySource::Local || known.fingerprint.is_empty();
@@ -46,7 +45,7 @@ impl PersonDecisions {
         let compare = !recognised.is_empty() || !leavers.is_empty();
         let keys: Vec<LinkKeys> = joiners
             .iter()
-            .map(|joiner| if compare { LinkKeys::from_record(&joiner.record) } else { LinkKeys::default() })
+            .map(|joiner| if compare { LinkKeys::from_row(&joiner.reported) } else { LinkKeys::default() })
             .collect();
         let living = changed
             .iter()
@@ -54,7 +53,7 @@ impl PersonDecisions {
                 [LinkKeys::from_known(known), LinkKeys::from_changed(known, reported)]
             })
             .chain(staying.iter().map(|known| LinkKeys::from_known(known)));
-        let renames = UseridChanges::find(&leavers, &joiners, &keys, living, link_by, chart);
+        let renames = UseridChanges::find(&leavers, &joiners, &keys, living, link_by);
         let renamed = renames.renamed_leavers();
         let moved: HashSet<&PersonId> =
             renamed.iter().filter_map(|at| leavers.get(*at)).map(|known| &known.id).collect();
@@ -81,8 +80,8 @@ impl PersonDecisions {
                     if recognised.is_claimed_once(known)
                         && recognised.proves(
                             known,
-                            &LinkKeys::from_record(&joiner.record),
-                            &joiner.record.name,
+                            &LinkKeys::from_row(&joiner.reported),
+                            &joiner.reported.name,
                         ) =>
                 {
                     Some(*known)
@@ -91,8 +90,7 @@ impl PersonDecisions {
             };
             if let Some(known) = renamed.or(only) {
                 let id = known.id.clone();
-                let reported =
-                    to_person_row(joiner.record, joiner.fingerprint, id.clone(), &known.name, chart);
+                let reported = joiner.into_row(id.clone(), &known.name);
                 decisions.changes.push(PlannedPersonChange::Update { id, reported });
                 continue;
             }
@@ -112,7 +110,7 @@ impl PersonDecisions {
             // conflict is needed.
             let takes_over = joiner.holder.map(|known| &known.id).filter(|id| !moved.contains(id)).cloned();
             decisions.add_conflict(ConflictKind::Reused, &id, takes_over.iter().cloned().collect());
-            let person = to_person_row(joiner.record, joiner.fingerprint, id, "", chart);
+            let person = joiner.into_row(id, "");
             decisions.changes.push(PlannedPersonChange::Create { person, takes_over });
         }
         for (_, leaver) in leavers.iter().enumerate().filter(|(at, _)| !renamed.contains(at)) {
@@ -127,7 +125,7 @@ impl PersonDecisions {
 
     fn add_second_entry_conflicts(
         &mut self,
-        changed: &[(&KnownPerson, Person)],
+        changed: &[(&KnownPerson, Box<Person>)],
         staying: &[&KnownPerson],
         leavers: &[&KnownPerson],
         renames: &UseridChanges,

@@ -42,6 +42,11 @@ impl LinkKeys {
         Self::new(&record.email, &record.mobile, PersonDetails::employee_number_in(&record.attributes))
     }
 
+    /// Returns the keys of a member's record that is a row already.
+    pub(super) fn from_row(row: &Person) -> Self {
+        Self::new(&row.email, &row.details.mobile, row.details.employee_number())
+    }
+
     /// Returns the keys `known` has after WeCom reported `reported`; a value that WeCom hides
     /// stays.
     pub(super) fn from_changed(known: &KnownPerson, reported: &Person) -> Self {

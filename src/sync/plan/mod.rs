@@ -163,8 +163,9 @@ pub enum PlannedPersonChange {
     /// Somebody new. The userid may have been another person's, who left before or leaves by the
     /// same plan and keeps its row without the userid.
     Create {
-        /// The new person, with a new id.
-        person: Person,
+        /// The new person, with a new id. In a box, so that a plan of very many takes no more memory
+        /// than their texts.
+        person: Box<Person>,
         /// Who had the userid before.
         takes_over: Option<PersonId>,
     },
@@ -173,7 +174,7 @@ pub enum PlannedPersonChange {
     Update {
         id: PersonId,
         /// WeCom's record as a row, not yet merged with the old one.
-        reported: Person,
+        reported: Box<Person>,
     },
     /// WeCom no longer has the person.
     Leave { id: PersonId },
@@ -221,7 +222,7 @@ pub fn make_plan(
         SortedMembers::sort(persons, &mut present, complete.persons, local, &chart, now, &mut notes);
     let leads = std::mem::take(&mut sorted.leads);
     let PersonDecisions { changes, conflicts, leaving } =
-        PersonDecisions::from_sorted(sorted, &present, &policy.link_by, local, &chart, new_id);
+        PersonDecisions::from_sorted(sorted, &present, &policy.link_by, local, new_id);
     let tags = tags.map_or_else(Vec::new, |tags| tags::plan_tag_changes(tags, local, &chart));
     // After the persons, whose records name further leaders of units.
     let units = chart.into_unit_changes(leads, &mut notes);

@@ -21,7 +21,7 @@ use crate::sync::remote::{RemoteMembership, RemotePerson, ReportNote};
 pub(super) struct SortedMembers<'a> {
     /// Known persons with the same userid about whom WeCom reports something new; local persons
     /// included.
-    pub(super) changed: Vec<(&'a KnownPerson, Person)>,
+    pub(super) changed: Vec<(&'a KnownPerson, Box<Person>)>,
     /// Members whose userid nobody has, or somebody else had.
     pub(super) joiners: Vec<Joiner<'a>>,
     /// Persons from WeCom who are gone, by id. After a complete fetch these are all whom it does
@@ -36,10 +36,8 @@ pub(super) struct SortedMembers<'a> {
 /// A member who is no person of ours yet.
 #[derive(Debug)]
 pub(super) struct Joiner<'a> {
-    /// WeCom's record; the name is cleaned.
-    pub(super) record: RemotePerson,
-    /// The fingerprint of the record.
-    pub(super) fingerprint: String,
+    /// WeCom's record as a row of a person who has no id yet.
+    pub(super) reported: Box<Person>,
     /// Who had the userid and left, or leaves now.
     pub(super) holder: Option<&'a KnownPerson>,
 }
@@ -61,6 +59,8 @@ impl<'a> SortedMembers<'a> {
         // Members seen so far: known ones by their key in `local.persons`, and the others.
         let mut read: HashSet<&str> = HashSet::with_capacity(local.persons.len().min(records.len()));
         let mut new: HashSet<String> = HashSet::new();
+        // New members get their ids later.
+        let nobody = PersonId::new("");
         for mut record in records {
             let folded = record.userid.folded();
             if !is_usable_userid(&record.userid) {
@@ -87,22 +87,20 @@ impl<'a> SortedMembers<'a> {
             odd.unnamed += usize::from(record.name.is_empty());
             sorted.note_leads(&record, chart);
             match known.map(|(_, known)| known) {
-                None => sorted.joiners.push(Joiner { record, fingerprint, holder: None }),
+                None => sorted.joiners.push(Joiner::new(record, fingerprint, &nobody, None, chart)),
                 Some(known) if known.status == PersonStatus::Left && !is_back(known, &record, now) => {
-                    sorted.joiners.push(Joiner { record, fingerprint, holder: Some(known) });
+                    sorted.joiners.push(Joiner::new(record, fingerprint, &nobody, Some(known), chart));
                 }
                 Some(known) if is_replaced(known, &record) => {
                     sorted.leavers.push(known);
-                    sorted.joiners.push(Joiner { record, fingerprint, holder: Some(known) });
+                    sorted.joiners.push(Joiner::new(record, fingerprint, &nobody, Some(known), chart));
                 }
                 Some(known) if is_unchanged(known, &record, &fingerprint, chart) => {
                     sorted.staying.push(known);
                 }
                 Some(known) => {
-                    sorted.changed.push((
-                        known,
-                        to_person_row(record, fingerprint, known.id.clone(), &known.name, chart),
-                    ));
+                    let reported = to_person_row(record, fingerprint, known.id.clone(), chart);
+                    sorted.changed.push((known, Box::new(with_name(reported, &known.name))));
                 }
             }
         }
@@ -133,6 +131,27 @@ impl<'a> SortedMembers<'a> {
                 self.leads.entry(unit.clone()).or_default().push(record.userid.clone());
             }
         }
+    }
+}
+
+impl<'a> Joiner<'a> {
+    fn new(
+        record: RemotePerson,
+        fingerprint: String,
+        nobody: &PersonId,
+        holder: Option<&'a KnownPerson>,
+        chart: &PlannedChart<'_>,
+    ) -> Self {
+        let reported = to_person_row(record, fingerprint, nobody.clone(), chart);
+        Self { reported: Box::new(reported), holder }
+    }
+
+    /// Returns the row as one of `id`. `known_name` stands where WeCom told no name.
+    pub(super) fn into_row(self, id: PersonId, known_name: &str) -> Box<Person> {
+        let mut row = self.reported;
+        row.id = id;
+        *row = with_name(*row, known_name);
+        row
     }
 }
 
@@ -221,18 +240,22 @@ fn is_back(known: &KnownPerson, record: &RemotePerson, now: Timestamp) -> bool {
     is_same_person(&left, &back, known.left_at.map_or(Duration::MAX, |at| now.since(at)))
 }
 
-/// Converts a record with a cleaned name to a row of `id`, with the units of the chart.
-pub(super) fn to_person_row(
+/// Returns the row with a name: WeCom's, or else the known one, or else the userid.
+fn with_name(mut row: Person, known_name: &str) -> Person {
+    if row.name.is_empty() {
+        row.name = if known_name.is_empty() { row.userid.to_string() } else { known_name.to_owned() };
+    }
+    row
+}
+
+/// Converts a record with a cleaned name to a row of `id`, with the units of the chart. The name is
+/// empty where WeCom told none.
+fn to_person_row(
     record: RemotePerson,
     fingerprint: String,
     id: PersonId,
-    known_name: &str,
     chart: &PlannedChart<'_>,
 ) -> Person {
-    let mut name = record.name;
-    if name.is_empty() {
-        name = if known_name.is_empty() { record.userid.to_string() } else { known_name.to_owned() };
-    }
     let memberships = to_memberships(&record.memberships, chart);
     let main_unit = record.main_department.and_then(|main| chart.unit(main));
     let main_unit = main_unit.filter(|main| memberships.iter().any(|m| m.unit == **main)).cloned();
@@ -242,7 +265,7 @@ pub(super) fn to_person_row(
     Person {
         id,
         userid: record.userid,
-        name,
+        name: record.name,
         email: clean_text(record.email),
         source: EntrySource::Wecom,
         status: record.status,

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::KnownPerson;
 use super::link_keys::{LinkKey, LinkKeys, MAX_CANDIDATES};
 use super::persons::Joiner;
-use super::tree::PlannedChart;
 use crate::base::id::{PersonId, UnitId};
 use crate::config::LinkField;
 use crate::directory::names_agree;
@@ -84,7 +83,6 @@ impl UseridChanges {
         keys: &[LinkKeys],
         living: impl Iterator<Item = LinkKeys>,
         link_by: &[LinkField],
-        chart: &PlannedChart<'_>,
     ) -> Self {
         if leavers.is_empty() || joiners.is_empty() {
             return Self::default();
@@ -124,7 +122,7 @@ impl UseridChanges {
             }
         }
         // Names prove nothing, so they come last and only raise conflicts.
-        renames.suspect(leavers, joiners, chart, &taken);
+        renames.suspect(leavers, joiners, &taken);
         // The conflict about a reused userid covers its former holder.
         for (joiner, possible) in &mut renames.possible {
             let holder = joiners.get(*joiner).and_then(|joiner| joiner.holder).map(|known| &known.id);
@@ -163,7 +161,7 @@ impl UseridChanges {
                 // Another key that pairs either of them with a third person contradicts the proof.
                 && only(&of_joiner, at)
                 && only(&of_leaver, leaver)
-                && is_proof(known, &joiner.record.name, keys, &shared, link_by)
+                && is_proof(known, &joiner.reported.name, keys, &shared, link_by)
             {
                 self.proven.insert(at, leaver);
             }
@@ -171,13 +169,7 @@ impl UseridChanges {
     }
 
     /// Suspects leavers with the same name and a common unit.
-    fn suspect(
-        &mut self,
-        leavers: &[&KnownPerson],
-        joiners: &[Joiner<'_>],
-        chart: &PlannedChart<'_>,
-        taken: &HashSet<usize>,
-    ) {
+    fn suspect(&mut self, leavers: &[&KnownPerson], joiners: &[Joiner<'_>], taken: &HashSet<usize>) {
         let mut named: HashMap<(&str, &UnitId), Vec<usize>> = HashMap::new();
         for (at, leaver) in leavers.iter().enumerate().filter(|(at, _)| !taken.contains(at)) {
             for unit in leaver.units.iter().filter(|_| !leaver.name.is_empty()) {
@@ -185,8 +177,8 @@ impl UseridChanges {
             }
         }
         for (at, joiner) in joiners.iter().enumerate().filter(|(at, _)| !self.proven.contains_key(at)) {
-            let name = joiner.record.name.as_str();
-            let units = joiner.record.memberships.iter().filter_map(|membership| chart.unit(membership.unit));
+            let name = joiner.reported.name.as_str();
+            let units = joiner.reported.memberships.iter().map(|membership| &membership.unit);
             for possible in units.filter_map(|unit| named.get(&(name, unit))) {
                 self.possible.entry(at).or_default().extend(possible.iter().take(MAX_CANDIDATES));
             }

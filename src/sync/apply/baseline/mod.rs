@@ -2,7 +2,7 @@
 
 mod store;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::base::id::{CorpId, UnitId};
 use crate::db::Db;
@@ -21,7 +21,8 @@ use crate::sync::plan::LocalDirectory;
 pub async fn load_local_directory(db: &Db, corp: &CorpId) -> sqlx::Result<LocalDirectory> {
     loop {
         let chart = directory::store::load_chart(db, corp).await?;
-        let ids: HashSet<UnitId> = chart.units().map(|placed| placed.unit.id.clone()).collect();
+        let ids: HashMap<&str, &UnitId> =
+            chart.units().map(|placed| (placed.unit.id.as_str(), &placed.unit.id)).collect();
         let persons = store::find_persons(db, corp, &ids).await?;
         let asked = directory::conflicts::store::find_known_conflicts(db, corp).await?;
         // All reads must see one version; otherwise they are repeated.
@@ -44,7 +45,8 @@ pub async fn load_known_directory(db: &Db, corp: &CorpId) -> sqlx::Result<KnownD
             || chart.units().map(|placed| &placed.unit).filter(|unit| unit.source == EntrySource::Wecom);
         let ids: HashMap<&UnitId, u32> =
             of_wecom().filter_map(|unit| unit.wecom_id.map(|id| (&unit.id, id))).collect();
-        let persons = store::find_departments(db, corp, &ids).await?;
+        let departments = ids.iter().map(|(unit, id)| (unit.as_str(), *id)).collect();
+        let persons = store::find_departments(db, corp, &departments).await?;
         if directory::store::published_version(db, corp).await?.0 != chart.version() {
             continue;
         }

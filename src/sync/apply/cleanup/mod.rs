@@ -17,6 +17,9 @@ use self::store::{CleanupStep, OldPublication, VersionedTable};
 /// Rows that one transaction removes at most.
 const CLEANUP_BATCH_ROWS: i64 = 500;
 
+/// Identities that one transaction removes at most.
+const DELETE_BATCH_IDENTITIES: usize = 500;
+
 /// What [`remove_leftovers`] removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HealCounts {
@@ -71,7 +74,7 @@ pub async fn remove_leftovers(target: &ApplyTarget<'_>) -> Result<HealCounts, Ap
     // interrupted run, and its userid must become free.
     let before = target.clock.now().plus(Duration::from_secs(1));
     let unknown = store::find_unknown_identities(db, corp, before).await?;
-    for ids in unknown.chunks(super::CHUNK_RECORDS) {
+    for ids in unknown.chunks(DELETE_BATCH_IDENTITIES) {
         let mut tx = super::begin_transaction(target).await?;
         healed.identities += store::delete_identities(&mut tx, ids).await?;
         tx.commit().await?;

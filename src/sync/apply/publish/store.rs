@@ -9,8 +9,8 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
 use crate::db::bind_list::ListStatement;
 use crate::db::feed::FeedTransaction;
-use crate::directory::{EntrySource, PersonStatus, conflicts};
 use crate::directory::row::OPEN_UNTIL;
+use crate::directory::{EntrySource, PersonStatus, conflicts};
 use crate::sync::apply::RaisedConflict;
 use crate::sync::plan::NewConflict;
 

@@ -3,6 +3,7 @@
 mod persons;
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use sqlx::AnyConnection;
 
@@ -73,9 +74,11 @@ impl<'a> StagedVersion<'a> {
             return Ok(outcome);
         };
         let mut tx = super::begin_transaction(self.target).await?;
+        let begun = Instant::now();
         self.write_rows(&mut tx, chunk, &mut outcome).await?;
         store::insert_changes(&mut tx, self.target.corp, batch, staged, &outcome.feed_entries).await?;
         tx.commit().await?;
+        outcome.held = begun.elapsed();
         Ok(outcome)
     }
 

@@ -1,5 +1,6 @@
 //! Stages the rows of persons: finds out who each one is, then inserts, merges or marks as left.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use sqlx::AnyConnection;
@@ -51,12 +52,13 @@ impl StagedVersion<'_> {
         let mut rows = PersonRowChanges::default();
         for action in &actions {
             match action {
-                PersonAction::Insert(person) => insert_person(person, person.id.clone(), &mut rows, out),
+                PersonAction::Insert(person) => insert_person(Cow::Borrowed(person), &mut rows, out),
                 PersonAction::Merge(id, reported) => match now.get(id) {
                     Some(now) => self.merge_row(id, reported, now, &mut rows, out),
                     // The identity exists without a row: a crash left it.
                     None if out.resolved_ids.iter().any(|(_, known)| known == id) => {
-                        insert_person(reported, id.clone(), &mut rows, out);
+                        let person = Person { id: id.clone(), ..Person::clone(reported) };
+                        insert_person(Cow::Owned(person), &mut rows, out);
                     }
                     None => out.skip_person(id, reported.userid.as_str(), "is gone since the plan was made"),
                 },
@@ -86,21 +88,18 @@ impl StagedVersion<'_> {
         changes: &'c [PlannedPersonChange],
         out: &mut ChunkOutcome,
     ) -> Result<Vec<PersonAction<'c>>, ApplyError> {
-        let creates: Vec<(&Person, Option<&PersonId>)> = changes
+        let creates: Vec<&Person> = changes
             .iter()
             .filter_map(|change| match change {
-                PlannedPersonChange::Create { person, takes_over } => Some((person, takes_over.as_ref())),
+                PlannedPersonChange::Create { person, .. } => Some(&**person),
                 PlannedPersonChange::Update { .. } | PlannedPersonChange::Leave { .. } => None,
             })
             .collect();
         let made = self.insert_free_identities(tx, &creates).await?;
-        let held: Vec<&UserId> = creates
-            .iter()
-            .filter(|(person, _)| !made.contains(person.id.as_str()))
-            .map(|(person, _)| &person.userid)
-            .collect();
+        let held: Vec<&UserId> =
+            creates.iter().filter(|person| !made.contains(&person.id)).map(|person| &person.userid).collect();
         let holders = store::find_holders(tx, self.target.corp, &held).await?;
-        let mut waiting = Vec::new();
+        let mut waiting: Vec<&Person> = Vec::new();
         let mut actions = Vec::with_capacity(changes.len());
         for change in changes {
             let (person, left) = match change {
@@ -114,7 +113,7 @@ impl StagedVersion<'_> {
                     continue;
                 }
             };
-            if made.contains(person.id.as_str()) {
+            if made.contains(&person.id) {
                 actions.push(PersonAction::Insert(person));
                 continue;
             }
@@ -148,17 +147,16 @@ impl StagedVersion<'_> {
     }
 
     /// Inserts identities for those of `creates` whose userid nobody has; returns their ids.
-    async fn insert_free_identities(
+    async fn insert_free_identities<'c>(
         &self,
         tx: &mut AnyConnection,
-        creates: &[(&Person, Option<&PersonId>)],
-    ) -> Result<HashSet<String>, ApplyError> {
+        creates: &[&'c Person],
+    ) -> Result<HashSet<&'c PersonId>, ApplyError> {
         if !self.is_writing() {
             return Ok(HashSet::new());
         }
         let corp = self.target.corp;
-        let free: Vec<&Person> = creates.iter().map(|(person, _)| *person).collect();
-        Ok(store::insert_identities(tx, corp, &free, self.checked_at(), self.now(), None).await?)
+        Ok(store::insert_identities(tx, corp, creates, self.checked_at(), self.now(), None).await?)
     }
 
     /// Returns whether the plan gives `holder` another userid than this one.
@@ -236,16 +234,16 @@ impl StagedVersion<'_> {
 #[derive(Default)]
 struct PersonRowChanges<'a> {
     close: Vec<&'a str>,
-    insert: Vec<Person>,
+    insert: Vec<Cow<'a, Person>>,
     fingerprints: Vec<(&'a str, String)>,
 }
 
-fn insert_person(person: &Person, id: PersonId, rows: &mut PersonRowChanges<'_>, out: &mut ChunkOutcome) {
+fn insert_person<'c>(person: Cow<'c, Person>, rows: &mut PersonRowChanges<'c>, out: &mut ChunkOutcome) {
     out.counts.persons.created += 1;
     out.counts.memberships.created += to_count(person.memberships.len());
-    out.lines.add(|| format!("created person {}", report::describe_person(person)));
-    out.feed_entries.push((DirectoryEntity::Person, id.to_string(), DirectoryChangeKind::Created));
-    rows.insert.push(Person { id, ..person.clone() });
+    out.lines.add(|| format!("created person {}", report::describe_person(&person)));
+    out.feed_entries.push((DirectoryEntity::Person, person.id.to_string(), DirectoryChangeKind::Created));
+    rows.insert.push(person);
 }
 
 fn put_merged<'c>(
@@ -292,5 +290,5 @@ fn put_merged<'c>(
     }
     out.feed_entries.push((DirectoryEntity::Person, person.id.to_string(), DirectoryChangeKind::Updated));
     rows.close.push(old.id.as_str());
-    rows.insert.push(person);
+    rows.insert.push(Cow::Owned(person));
 }

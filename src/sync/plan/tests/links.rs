@@ -51,7 +51,7 @@ fn a_local_person_is_recognised_by_each_key() {
     model.run(&remote(vec![member_with("anna", told)]));
     assert_eq!(model.id("anna"), id);
     let mut model = DirectoryModel::new();
-    let number = BTreeMap::from([("员工编号".to_owned(), "a-7".to_owned())]);
+    let number = TextMap::from([("员工编号".to_owned(), "a-7".to_owned())]);
     let id = model.add_local_person("anna1", |p| p.details.attributes = number);
     model.run(&remote(vec![member_with_number("anna", "A-7")]));
     assert_eq!(model.id("anna"), id);

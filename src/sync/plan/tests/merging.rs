@@ -19,7 +19,7 @@ fn person_row(edit: impl FnOnce(&mut Person)) -> Person {
             alias: "an".to_owned(),
             telephone: "020".to_owned(),
             direct_leaders: vec![UserId::new("boss")],
-            attributes: BTreeMap::from([("工号".to_owned(), "1".to_owned())]),
+            attributes: TextMap::from([("工号".to_owned(), "1".to_owned())]),
         },
         fingerprint: "old".to_owned(),
     };
@@ -97,12 +97,12 @@ fn a_recognised_local_person_keeps_its_id_and_the_attributes_wecom_does_not_have
         p.main_unit = Some(UnitId::new("hand"));
         p.memberships = memberships_in(&["hand"]);
         p.details.attributes =
-            BTreeMap::from([("工号".to_owned(), "0".to_owned()), ("楼".to_owned(), "B".to_owned())]);
+            TextMap::from([("工号".to_owned(), "0".to_owned()), ("楼".to_owned(), "B".to_owned())]);
     });
     let reported = person_row(|p| p.main_unit = None);
     let merged = merge_person(reported, &old);
     let attributes = &merged.person.details.attributes;
-    assert_eq!((attributes["工号"].as_str(), attributes["楼"].as_str()), ("1", "B"));
+    assert_eq!((&attributes["工号"], &attributes["楼"]), ("1", "B"));
     assert_eq!((merged.person.id.as_str(), merged.person.source), ("mine", EntrySource::Wecom));
     assert_eq!(merged.person.main_unit, Some(UnitId::new("hand")));
     let wecoms = Person { source: EntrySource::Wecom, ..old };

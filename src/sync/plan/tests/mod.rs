@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::id::TagId;
+use crate::base::text_map::TextMap;
 use crate::directory::{Membership, PersonDetails};
 use crate::sync::remote::{Completeness, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit};
 
@@ -121,10 +122,10 @@ impl DirectoryModel {
             match change {
                 PlannedPersonChange::Create { person, takes_over } => {
                     self.released.extend(takes_over);
-                    assert!(self.persons.insert(person.id.clone(), person).is_none());
+                    assert!(self.persons.insert(person.id.clone(), *person).is_none());
                 }
                 PlannedPersonChange::Update { id, reported } => {
-                    let merged = merge_person(reported, &self.persons[&id]);
+                    let merged = merge_person(*reported, &self.persons[&id]);
                     self.persons.insert(id, merged.person);
                 }
                 PlannedPersonChange::Leave { id } => {
@@ -230,7 +231,7 @@ fn member(userid: &str) -> RemotePerson {
         mobile: String::new(),
         alias: String::new(),
         telephone: String::new(),
-        attributes: BTreeMap::new(),
+        attributes: TextMap::default(),
     }
 }
 

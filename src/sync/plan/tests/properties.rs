@@ -82,7 +82,7 @@ fn any_member() -> impl Strategy<Value = RemotePerson> {
                 status,
                 main_department: main,
                 memberships: places.into_iter().map(told).collect(),
-                attributes: BTreeMap::from([("工号".to_owned(), number)]),
+                attributes: TextMap::from([("工号".to_owned(), number)]),
                 ..member(&userid)
             }
         })
@@ -213,9 +213,10 @@ fn assert_each_id_once(plan: &SyncPlan) {
         assert!(ids.insert(id.to_string()), "{id} twice");
     }
     for change in &plan.persons {
-        let (PlannedPersonChange::Create { person: Person { id, .. }, .. }
-        | PlannedPersonChange::Update { id, .. }
-        | PlannedPersonChange::Leave { id }) = change;
+        let id = match change {
+            PlannedPersonChange::Create { person, .. } => &person.id,
+            PlannedPersonChange::Update { id, .. } | PlannedPersonChange::Leave { id } => id,
+        };
         assert!(ids.insert(id.to_string()), "{id} twice");
     }
     for change in &plan.tags {
