@@ -198,7 +198,7 @@ pub mod supervisor {
     }
 }
 pub mod sync {
-    pub use crate::sync::SyncService;
+    pub use crate::sync::{SyncService, hot_statements};
     pub mod apply {
         pub use crate::sync::apply::{
             ApplyError, ApplyOptions, ApplyResult, ApplyTarget, Counts, PauseHook, RaisedConflict,

@@ -44,6 +44,11 @@ impl ListStatement {
         Self(texts.collect())
     }
 
+    /// Returns the text for a single row, which stands for the others where its plan is asked.
+    pub(crate) fn single_row_text(&self) -> &str {
+        self.0.last().map_or("", |(_, text)| text)
+    }
+
     /// Returns the statements that together cover `rows`, each with its share of them.
     pub(crate) fn chunks<'r, T>(&'static self, rows: &'r [T]) -> Vec<(&'static str, &'r [T])> {
         let (mut left, mut parts) = (rows, Vec::new());

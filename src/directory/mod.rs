@@ -43,8 +43,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
-use crate::db::hot_statement::HotStatement;
 use crate::base::text_map::TextMap;
+use crate::db::hot_statement::HotStatement;
 use crate::db::types::column_enum;
 
 /// Returns the statements that run with each sign-in, unknown token, check of a person and accepted

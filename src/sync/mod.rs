@@ -17,6 +17,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod fetch;
+mod hot;
 mod jobs;
 pub(crate) mod metrics;
 pub(crate) mod plan;
@@ -46,6 +47,7 @@ use crate::db::Db;
 use crate::directory;
 use crate::wecom::WecomClient;
 
+pub use self::hot::hot_statements;
 pub(crate) use self::jobs::jobs;
 
 /// How long a client of the change feed may stay away before it must read the whole directory

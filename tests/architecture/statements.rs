@@ -33,7 +33,7 @@ const WORD_COLUMNS: &[(&str, &str, &str)] = &[
 const NO_WORDS: &[(&str, &str)] = &[("sqlite", "the prefix of SQLite's own tables")];
 
 /// Rooms that still read columns by position.
-const ROOMS_READING_BY_POSITION: &[&str] = &["sync"];
+const ROOMS_READING_BY_POSITION: &[&str] = &[];
 
 #[test]
 fn every_word_of_a_statement_is_a_variant() {

@@ -3,7 +3,7 @@
 use gongpai::testing::db::Db;
 use gongpai::testing::db::feed;
 use gongpai::testing::db::hot_statement::HotStatement;
-use gongpai::testing::{audit, directory, message, session, sso};
+use gongpai::testing::{audit, directory, message, session, sso, sync};
 
 use crate::support::explain::find_unused_indexes;
 use crate::support::message_damage::drop_index_of_due_calls;
@@ -18,6 +18,7 @@ fn list_statements() -> Vec<HotStatement> {
         message::hot_statements(),
         session::store::hot_statements(),
         sso::store::hot_statements(),
+        sync::hot_statements(),
     ]
     .concat()
 }

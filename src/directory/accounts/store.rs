@@ -31,7 +31,7 @@ static FIND_HOLDERS: LazyLock<ListStatement> = LazyLock::new(|| {
 
 /// Returns the statement that finds the holder of one userid.
 pub(in crate::directory) fn find_holder_statement() -> &'static str {
-    FIND_HOLDERS.chunks(&[()]).first().map_or("", |(text, _)| text)
+    FIND_HOLDERS.single_row_text()
 }
 
 /// Returns who of the published chart has these userids, by userid in lower case.

@@ -14,7 +14,7 @@ pub fn hot_statements() -> Vec<HotStatement> {
         HotStatement { name: "end_one", sql: END_ONE, indexes: &["sessions_pkey"] },
         HotStatement { name: "end_family", sql: END_FAMILY, indexes: &["sessions_family"] },
         HotStatement { name: "end_person", sql: END_PERSON, indexes: &["sessions_person"] },
-        HotStatement { name: "end_inactive", sql: END_INACTIVE, indexes: &["person_rows_since"] },
+        HotStatement { name: "end_inactive", sql: END_INACTIVE, indexes: &["person_rows_inactive"] },
         HotStatement { name: "find_ticket", sql: FIND_TICKET, indexes: &["tickets_pkey"] },
         HotStatement { name: "redeem_ticket", sql: REDEEM_TICKET, indexes: &["tickets_pkey"] },
     ]

@@ -40,6 +40,7 @@ use crate::base::id::{CorpId, PersonId, RunId, UserId};
 use crate::db::Db;
 use crate::db::error::{WriteErrorKind, classify_write_error};
 use crate::db::feed::FeedTransaction;
+use crate::db::hot_statement::HotStatement;
 
 /// How often a transaction is repeated that deadlocked with another one.
 const MAX_DEADLOCK_RETRIES: u32 = 5;
@@ -191,6 +192,11 @@ pub async fn apply_plan(
         tokio::task::yield_now().await;
     }
     publication.publish(target, options, &stage, conflicts, ending).await
+}
+
+/// Returns the statements that hold the write lock.
+pub(super) fn hot_statements() -> Vec<HotStatement> {
+    [store::hot_statements(), publish::hot_statements()].concat()
 }
 
 /// Returns the userid that the plan gives to each known person; one that a person gives up is free

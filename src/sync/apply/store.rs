@@ -12,10 +12,26 @@ use super::{ApplyError, RunFence};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UserId};
 use crate::db::bind_list::ListStatement;
+use crate::db::hot_statement::HotStatement;
 use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity};
 use crate::directory::row::{OPEN_UNTIL, PersonRow, format_memberships, to_json};
 use crate::directory::{Person, Tag, Unit};
 use crate::sync::state::SyncRunStatus;
+
+pub(super) fn hot_statements() -> Vec<HotStatement> {
+    let single = |name, statement: &'static ListStatement, indexes| HotStatement {
+        name,
+        sql: statement.single_row_text(),
+        indexes,
+    };
+    vec![
+        single("find_holders", &SELECT_HOLDERS, &["persons_userid"]),
+        single("find_current_rows", &SELECT_CURRENT_ROWS, &["persons_pkey", "person_rows_pkey"]),
+        single("close_units", &CLOSE_UNITS, &["unit_rows_pkey"]),
+        single("close_tags", &CLOSE_TAGS, &["tag_rows_pkey"]),
+        single("close_persons", &CLOSE_PERSONS, &["person_rows_pkey"]),
+    ]
+}
 
 /// Locks the run's row and renews its lease.
 ///

@@ -7,6 +7,7 @@ use super::{SyncRequest, SyncRun, SyncRunEnd};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ClientId, CorpId, RunId};
 use crate::db::Db;
+use crate::db::hot_statement::HotStatement;
 use crate::db::types::{FlagColumn, JsonColumn};
 use crate::sync::progress::ProgressSnapshot;
 use crate::sync::report::{Counts, SyncReport};
@@ -18,6 +19,17 @@ const RUNNING: &str = SyncRunStatus::Running.as_str();
 const DONE: &str = SyncRunStatus::Done.as_str();
 const REFUSED: &str = SyncRunStatus::Refused.as_str();
 const FAILED: &str = SyncRunStatus::Failed.as_str();
+
+pub(in crate::sync) const HOT_STATEMENTS: &[HotStatement] = &[
+    HotStatement {
+        name: "has_work",
+        sql: SELECT_ACTIVE_RUNS,
+        indexes: &["sync_runs_queued", "sync_runs_running"],
+    },
+    HotStatement { name: "find_queued", sql: SELECT_QUEUED_RUN, indexes: &["sync_runs_queued"] },
+    HotStatement { name: "find_running", sql: SELECT_RUNNING_RUN, indexes: &["sync_runs_running"] },
+    HotStatement { name: "find_run", sql: SELECT_RUN, indexes: &["sync_runs_pkey"] },
+];
 
 /// The columns of a [`SyncRunRow`].
 const RUN_COLUMNS: &str = "id, kind, cause, client_id, dry_run, forced, status, complete, counts, progress, report, \

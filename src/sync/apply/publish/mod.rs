@@ -20,6 +20,8 @@ use crate::sync::plan::NewConflict;
 use crate::sync::remote::ReportNote;
 use crate::sync::state::InterveningChange;
 
+pub(super) use self::store::hot_statements;
+
 /// The sum of what the staging transactions did.
 pub(super) struct PendingPublication {
     applied: ApplyResult,

@@ -9,6 +9,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
 use crate::db::bind_list::ListStatement;
 use crate::db::feed::FeedTransaction;
+use crate::db::hot_statement::HotStatement;
 use crate::directory::row::OPEN_UNTIL;
 use crate::directory::{EntrySource, PersonStatus, conflicts};
 use crate::sync::apply::RaisedConflict;
@@ -17,6 +18,19 @@ use crate::sync::plan::NewConflict;
 const ACTIVE: &str = PersonStatus::Active.as_str();
 const LEFT: &str = PersonStatus::Left.as_str();
 const WECOM: &str = EntrySource::Wecom.as_str();
+
+pub(in crate::sync::apply) fn hot_statements() -> Vec<HotStatement> {
+    vec![
+        HotStatement { name: "find_checked", sql: SELECT_CHECKED, indexes: &["persons_checked_at"] },
+        HotStatement {
+            name: "keep_signed_in_active",
+            sql: KEEP_ACTIVE.single_row_text(),
+            indexes: &["person_rows_pkey"],
+        },
+    ]
+}
+
+const SELECT_CHECKED: &str = "SELECT id FROM persons WHERE corp_id = $1 AND checked_at > $2";
 
 /// Releases the userids of these persons; returns those who had one.
 pub(super) async fn release_userids(
@@ -110,11 +124,7 @@ pub(super) async fn keep_signed_in_active(
 ) -> sqlx::Result<()> {
     let (corp, now) = (change.corp().clone(), change.now());
     let mut checked: Vec<PersonId> =
-        sqlx::query_scalar("SELECT id FROM persons WHERE corp_id = $1 AND checked_at > $2")
-            .bind(corp)
-            .bind(began)
-            .fetch_all(change.tx())
-            .await?;
+        sqlx::query_scalar(SELECT_CHECKED).bind(corp).bind(began).fetch_all(change.tx()).await?;
     // Every transaction locks persons in the order of their ids.
     checked.sort();
     for (text, part) in KEEP_ACTIVE.chunks(&checked) {
