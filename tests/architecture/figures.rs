@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::files::{root, sources, sources_below};
 use super::report;
-use super::sources::{Source, Visibility, root, sources, sources_below};
+use super::sources::{Source, Visibility};
 use super::vocabulary::{types_of, types_sharing_a_name};
 
 /// A file of more lines is near the limit.

@@ -13,6 +13,7 @@
 )]
 
 mod figures;
+mod files;
 mod sentences;
 mod sources;
 mod statements;
@@ -21,7 +22,8 @@ mod vocabulary;
 
 use std::path::Path;
 
-use sources::{Reference, Source, read, rust_files, sources};
+use files::{read, rust_files, sources};
+use sources::{Reference, Source};
 
 /// The floors, from the ground up. A room imports from floors below its own only. Rooms of one floor do not know
 /// each other, except on the top floor, which wires everything together.

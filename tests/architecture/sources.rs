@@ -1,7 +1,5 @@
 //! Reads the source files with syn: what each one names, its string literals, its modules and types.
 
-use std::path::{Path, PathBuf};
-
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
@@ -96,8 +94,16 @@ impl Source {
         let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let in_test = source.is_test_file();
         let is_program = source.room == "main" || source.room.starts_with("bin/");
-        let mut reader = Reader { source: &mut source, module, in_test, is_program };
+        let mut reader = Reader {
+            source: &mut source,
+            module,
+            in_test,
+            is_program,
+            text_constants: Vec::new(),
+            compared_constants: Vec::new(),
+        };
         reader.visit_file(&file);
+        reader.resolve_compared_constants();
         source
     }
 
@@ -132,6 +138,9 @@ struct Reader<'a> {
     pub(crate) in_test: bool,
     /// In a program `crate` is the program itself, and the library is called by its name.
     is_program: bool,
+    /// The constants of the file that are texts, and what is compared with one of the same name.
+    text_constants: Vec<(String, String)>,
+    compared_constants: Vec<(String, usize, bool)>,
 }
 
 impl Reader<'_> {
@@ -237,7 +246,22 @@ impl Reader<'_> {
             // `Some("…")`
             syn::Expr::Call(call) => call.args.iter().for_each(|argument| self.compare(argument)),
             syn::Expr::Array(list) => list.elems.iter().for_each(|element| self.compare(element)),
+            syn::Expr::Path(constant) => {
+                if let Some(name) = constant.path.segments.last() {
+                    let line = name.ident.span().start().line;
+                    self.compared_constants.push((name.ident.to_string(), line, self.in_test));
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// A text that is compared by the name of its constant is compared all the same.
+    fn resolve_compared_constants(&mut self) {
+        for (name, line, in_test) in std::mem::take(&mut self.compared_constants) {
+            let texts = self.text_constants.iter().filter(|(constant, _)| *constant == name);
+            let found = texts.map(|(_, text)| Literal { text: text.clone(), line, in_test });
+            self.source.compared_texts.extend(found);
         }
     }
 
@@ -297,6 +321,11 @@ impl Reader<'_> {
     }
 
     fn note_item(&mut self, item: &syn::Item) {
+        if let syn::Item::Const(constant) = item
+            && let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &*constant.expr
+        {
+            self.text_constants.push((constant.ident.to_string(), text.value()));
+        }
         let (kind, ident, visibility) = match item {
             syn::Item::Const(item) => (ItemKind::Constant, &item.ident, &item.vis),
             syn::Item::Static(item) => (ItemKind::Constant, &item.ident, &item.vis),
@@ -380,6 +409,18 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         if COMPARING_METHODS.contains(&method.as_str()) {
             call.args.iter().for_each(|argument| self.compare(argument));
         }
+        let is_tuple = |types: &syn::AngleBracketedGenericArguments| {
+            let mut types = types.args.iter();
+            types.any(|a| matches!(a, syn::GenericArgument::Type(syn::Type::Tuple(t)) if !t.elems.is_empty()))
+        };
+        if let syn::Expr::Call(query) = innermost_receiver(call)
+            && let syn::Expr::Path(function) = &*query.func
+            && let Some(last) = function.path.segments.last()
+            && last.ident == "query_as"
+            && matches!(&last.arguments, syn::PathArguments::AngleBracketed(types) if is_tuple(types))
+        {
+            self.source.column_positions.push((last.ident.span().start().line, self.in_test));
+        }
         if let (true, Some(argument)) = (COLUMN_METHODS.contains(&method.as_str()), call.args.first()) {
             let is_name = matches!(argument, syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(_), .. }));
             let is_number = matches!(argument, syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Int(_), .. }));
@@ -391,6 +432,20 @@ impl<'ast> Visit<'ast> for Reader<'_> {
             }
         }
         visit::visit_expr_method_call(self, call);
+    }
+
+    /// `let rows: Vec<(String, i64)> = sqlx::query_as(…)` reads columns by their places.
+    fn visit_local(&mut self, local: &'ast syn::Local) {
+        if let (syn::Pat::Type(typed), Some(value)) = (&local.pat, &local.init) {
+            let mut finder = TupleQuery::default();
+            finder.visit_type(&typed.ty);
+            finder.visit_expr(&value.expr);
+            if finder.has_tuple && finder.has_query {
+                let line = local.let_token.span.start().line;
+                self.source.column_positions.push((line, self.in_test));
+            }
+        }
+        visit::visit_local(self, local);
     }
 
     fn visit_expr_binary(&mut self, comparison: &'ast syn::ExprBinary) {
@@ -427,6 +482,33 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 }
 
+/// Returns what the first method of a chain is called on.
+fn innermost_receiver(call: &syn::ExprMethodCall) -> &syn::Expr {
+    let mut receiver = &*call.receiver;
+    while let syn::Expr::MethodCall(inner) = receiver {
+        receiver = &inner.receiver;
+    }
+    receiver
+}
+
+/// Looks for a tuple in a type, and for a query that makes rows in an expression.
+#[derive(Default)]
+struct TupleQuery {
+    has_tuple: bool,
+    has_query: bool,
+}
+
+impl<'ast> Visit<'ast> for TupleQuery {
+    fn visit_type_tuple(&mut self, tuple: &'ast syn::TypeTuple) {
+        self.has_tuple |= !tuple.elems.is_empty();
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.has_query |= path.segments.last().is_some_and(|segment| segment.ident == "query_as");
+        visit::visit_path(self, path);
+    }
+}
+
 pub(crate) fn is_test_attribute(attribute: &syn::Attribute) -> bool {
     if attribute.path().segments.last().is_some_and(|segment| segment.ident == "test") {
         return true;
@@ -434,52 +516,4 @@ pub(crate) fn is_test_attribute(attribute: &syn::Attribute) -> bool {
     let syn::Meta::List(list) = &attribute.meta else { return false };
     let condition = list.tokens.to_string().replace(' ', "");
     attribute.path().is_ident("cfg") && (condition == "test" || condition.starts_with("all(test,"))
-}
-
-pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-pub(crate) fn read(name: &str) -> String {
-    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// The sources of this checkout.
-pub(crate) fn sources() -> Vec<Source> {
-    sources_below(&root())
-}
-
-/// The sources of a checkout.
-pub(crate) fn sources_below(checkout: &Path) -> Vec<Source> {
-    let read = |name: &String| {
-        let text =
-            std::fs::read_to_string(checkout.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        Source::read(name, &text)
-    };
-    let sources: Vec<Source> = rust_files_below(checkout, "src").iter().map(read).collect();
-    assert!(sources.len() > 5, "no sources found: the rules would hold for nothing");
-    sources
-}
-
-/// Every `.rs` file below `folder`, as a path from the package root, sorted.
-pub(crate) fn rust_files(folder: &str) -> Vec<String> {
-    rust_files_below(&root(), folder)
-}
-
-fn rust_files_below(checkout: &Path, folder: &str) -> Vec<String> {
-    let mut files = Vec::new();
-    let mut folders = vec![checkout.join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a readable source folder") {
-            let path = entry.expect("a readable entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(checkout).expect("inside the package");
-                files.push(name.to_string_lossy().into_owned());
-            }
-        }
-    }
-    files.sort();
-    files
 }

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use super::files::{read, rust_files, sources};
 use super::report;
-use super::sources::{Source, read, rust_files, sources};
+use super::sources::Source;
 use super::tables::{TABLES, read_schema, tables_in};
 
 /// Columns that hold a word of an enum. What an index of the schema compares with must be one of its words.
@@ -101,9 +102,12 @@ fn is_sql(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphabetic()).any(keyword)
 }
 
-/// The quoted words of a statement: letters and underscores, so neither `''` nor JSON nor a placeholder.
+/// The quoted words of a statement: neither `''` nor a sign nor JSON nor a placeholder.
 fn quoted_words(sql: &str) -> Vec<&str> {
-    let is_word = |text: &&str| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let is_word = |text: &&str| {
+        text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+    };
     sql.split('\'').skip(1).step_by(2).filter(is_word).collect()
 }
 
@@ -195,6 +199,8 @@ fn a_misspelt_state_is_found_where_it_is_compared_and_where_it_is_written() {
         ("UPDATE lights SET state = 'reed' WHERE id = $1", true),
         ("INSERT INTO lights (id, state) VALUES ($1, 'blue')", true),
         (" AND l.state IN ('red', 'yellow')", true),
+        ("SELECT 1 FROM lights WHERE state = 'Red'", true),
+        ("SELECT 1 FROM lights WHERE state = 'red-2'", true),
         ("SELECT 1 FROM lights WHERE state IN ('red', 'green') AND name = '' AND list <> '[]'", false),
         ("UPDATE lights SET state = '{GREEN}' WHERE state = $1", false),
         ("it isn't 'yellow' or so", false),
@@ -230,7 +236,14 @@ fn an_index_with_a_word_that_its_column_lacks_is_found() {
 
 #[test]
 fn a_row_read_by_position_is_found() {
-    for code in ["row.try_get(3)?", "row.try_get::<String, _>(0)?", "row.try_get(column)?", "row.get(1)"] {
+    for code in [
+        "row.try_get(3)?",
+        "row.try_get::<String, _>(0)?",
+        "row.try_get(column)?",
+        "row.get(1)",
+        "sqlx::query_as::<_, (String, i64)>(SQL).bind(1).fetch_all(pool)",
+        "let rows: Vec<(String, i64)> = sqlx::query_as(SQL).fetch_all(pool)",
+    ] {
         let text = format!("fn f() {{\n {code}; }}");
         let found = position_findings(&Source::read("src/gate/store.rs", &text));
         assert!(

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::sources::{Source, read, root, sources};
+use super::files::{read, root, sources};
+use super::sources::Source;
 use super::{FLOORS, floor, report};
 
 /// A table, the room that owns it, and who else may read it, with the reason. A reader is a room, or a module of one.
@@ -127,25 +128,71 @@ pub(crate) struct TableUse<'a> {
 /// The names after the keywords of a statement or a part of one, in its order; those of subqueries' own names too.
 pub(crate) fn tables_in(sql: &str) -> Vec<TableUse<'_>> {
     let mut found = Vec::new();
-    let words: Vec<&str> = sql
-        .split(|c: char| c.is_whitespace() || c == '(' || c == ')' || c == ',' || c == ';')
-        .filter(|word| !word.is_empty())
-        .collect();
-    for (at, word) in words.iter().enumerate() {
-        if !TABLE_KEYWORDS.contains(word) {
+    let words = split_statement(sql);
+    let word = |at: usize| words.get(at).copied().unwrap_or_default();
+    for (at, keyword) in words.iter().enumerate() {
+        // `JOIN b USING (id)` names a column; `DELETE FROM a USING b` names a table.
+        let is_using = *keyword == "USING" && word(at + 1) != "(";
+        if !TABLE_KEYWORDS.contains(keyword) && !is_using {
             continue;
         }
         // `UPDATE feed SET`, but neither `DO UPDATE SET` nor `FOR UPDATE`.
-        let before = at.checked_sub(1).and_then(|at| words.get(at)).copied();
-        if *word == "UPDATE" && matches!(before, Some("DO" | "FOR")) {
+        let before = if at == 0 { "" } else { word(at - 1) };
+        if *keyword == "UPDATE" && matches!(before, "DO" | "FOR") {
             continue;
         }
-        let writes = matches!(*word, "INTO" | "UPDATE") || before == Some("DELETE");
-        if let Some(table) = words.get(at + 1) {
-            found.push(TableUse { table, writes });
+        let writes = matches!(*keyword, "INTO" | "UPDATE") || before == "DELETE";
+        let mut place = at + 1;
+        loop {
+            if word(place) == "ONLY" {
+                place += 1;
+            }
+            if !matches!(word(place), "" | "(" | ")") {
+                found.push(TableUse { table: bare_name(word(place)), writes });
+            }
+            // `FROM a x, b`: another name of the same list.
+            place += 1;
+            if word(place) == "AS" {
+                place += 1;
+            }
+            if word(place) != "," && word(place + 1) == "," {
+                place += 1;
+            }
+            if word(place) != "," || !matches!(*keyword, "FROM" | "USING") {
+                break;
+            }
+            place += 1;
         }
     }
     found
+}
+
+/// The words of a statement; brackets and commas are words, too.
+fn split_statement(sql: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    for part in sql.split(|c: char| c.is_whitespace() || c == ';') {
+        let mut rest = part;
+        while let Some(at) = rest.find(['(', ')', ',']) {
+            words.extend([&rest[..at], &rest[at..=at]]);
+            rest = &rest[at + 1..];
+        }
+        words.push(rest);
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// The name of a table without its quotes and its schema.
+fn bare_name(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name).trim_matches('"')
+}
+
+/// Whether a text is a statement with keywords in lower case, which the rules would not see.
+fn is_lower_case_statement(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    matches!(first, "select" | "insert" | "update" | "delete" | "with")
+        && words.any(|word| TABLES.iter().any(|(table, ..)| bare_name(word) == *table))
 }
 
 fn table_findings(source: &Source, tables: &[TableRule], second_owners: &[(&str, &str)]) -> Vec<String> {
@@ -161,6 +208,9 @@ fn table_findings(source: &Source, tables: &[TableRule], second_owners: &[(&str,
         };
         if TABLE_KEYWORDS.iter().any(ends_with) {
             findings.push(format!("{place}: a statement without its table (write it whole)"));
+        }
+        if is_lower_case_statement(&literal.text) {
+            findings.push(format!("{place}: a statement in lower case (write its keywords in capitals)"));
         }
         for TableUse { table, writes } in tables_in(&literal.text) {
             if table.starts_with('{') {
@@ -244,11 +294,27 @@ fn a_foreign_table_is_found_in_literals_macros_and_parts_of_statements() {
         ("concat!(\"UPDATE doors\", \" SET id = 1\")", "writes"),
         ("\"DELETE FROM doors WHERE id IN (SELECT id FROM doors)\"", "writes"),
         ("\" AND EXISTS (SELECT 1 FROM doors)\"", "reads"),
+        ("\"SELECT 1 FROM rooms r, doors d\"", "reads"),
+        ("\"SELECT 1 FROM rooms AS r,doors\"", "reads"),
+        ("\"SELECT 1 FROM public.doors\"", "reads"),
+        ("r#\"SELECT 1 FROM \"doors\"\"#", "reads"),
+        ("\"DELETE FROM rooms USING doors WHERE true\"", "reads"),
+        ("\"UPDATE ONLY doors SET id = 1\"", "writes"),
     ] {
         let found = findings_of("src/message/store.rs", &format!("fn f() {{\n q({sql}); }}"));
         assert!(found.starts_with("src/message/store.rs:2: "), "{sql}: {found:?}");
         assert!(found.contains(&format!("`message` {how} `doors`, which `gate` owns")), "{sql}: {found:?}");
     }
+}
+
+#[test]
+fn a_statement_in_lower_case_is_found_and_a_column_after_using_is_no_table() {
+    let found = findings_of("src/gate/store.rs", "fn f() { q(\"select 1 from feed\"); }");
+    assert!(found.contains("a statement in lower case"), "{found}");
+    assert!(!is_lower_case_statement("the feed"));
+    let tables =
+        tables_in("SELECT doors.id FROM rooms JOIN halls USING (doors) WHERE (a, doors) IN (SELECT 1, 2)");
+    assert_eq!(tables.iter().map(|found| found.table).collect::<Vec<_>>(), ["rooms", "halls"]);
 }
 
 #[test]

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use super::files::sources;
 use super::report;
-use super::sources::{Item, ItemKind, Source, Visibility, sources};
+use super::sources::{Item, ItemKind, Source, Visibility};
 
 /// Private types that may share their name: the shared half of a handle that is cloned.
 const SHARED_PRIVATE_NAMES: &[&str] = &["Inner"];

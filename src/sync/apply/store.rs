@@ -92,7 +92,7 @@ pub(super) async fn insert_identities<'p>(
 }
 
 #[derive(FromRow)]
-struct IdentityRow {
+struct StoredUseridRow {
     id: PersonId,
     userid: UserId,
 }
@@ -111,7 +111,7 @@ async fn find_userids(
         for person in part {
             query = query.bind(&person.id);
         }
-        let rows: Vec<IdentityRow> = query.fetch_all(&mut *tx).await?;
+        let rows: Vec<StoredUseridRow> = query.fetch_all(&mut *tx).await?;
         known.extend(rows.into_iter().map(|row| (row.id, row.userid)));
     }
     Ok(known)
@@ -138,7 +138,7 @@ pub(super) async fn find_holders(
         for userid in part {
             query = query.bind(*userid);
         }
-        let rows: Vec<IdentityRow> = query.fetch_all(&mut *tx).await?;
+        let rows: Vec<StoredUseridRow> = query.fetch_all(&mut *tx).await?;
         holders.extend(rows.into_iter().map(|row| (row.userid.folded(), row.id)));
     }
     Ok(holders)
