@@ -38,7 +38,7 @@
 //! | `metrics` | accepted, sent, failed, oldest, calls |
 //! | `state` | the statuses, their transitions, and the codes of reasons |
 //! | `reason` | a reason with what is variable in it, and its sentence |
-//! | `jobs`, `metrics` | what runs in the background; accepted, sent, failed, oldest, calls |
+//! | `jobs` | what runs in the background |
 
 pub(crate) mod accept;
 pub(crate) mod commands;

@@ -7,6 +7,7 @@
 //! |---|---|---|---|
 //! | message | – | accepted | it is on disk |
 //! | | accepted | sent, partly_failed, failed, unknown, expired, recalled | no recipient is open any more ([`RecipientTally::message_status`]) |
+//! | | accepted | failed, expired, recalled | it has no recipient at all, and gets none |
 //! | | sent, partly_failed, unknown | recalled | WeCom took back every call that carried it |
 //! | | unknown | accepted | an answer arrives after all |
 //! | | partly_failed, failed, unknown, expired | accepted | somebody retries it |

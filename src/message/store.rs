@@ -1,7 +1,7 @@
 //! SQL that several steps share: the send window, the end of a message, the backlog, and retention.
 //!
-//! Every transaction of a delivery locks the send window first, then calls, recipients and
-//! messages. With one fixed order two transactions cannot deadlock.
+//! Every transaction of a delivery locks the send window first, then calls, their recalls,
+//! recipients and messages. With one fixed order two transactions cannot deadlock.
 
 use std::sync::LazyLock;
 use std::time::Duration;

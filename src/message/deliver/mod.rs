@@ -2,7 +2,7 @@
 //!
 //! Every step is one short transaction or one call, and finds by the rows what has to be done. So if
 //! a process dies, the next one goes on from there. Inside a step the order of locks is send window,
-//! calls, recipients, messages.
+//! calls, their recalls, recipients, messages.
 //!
 //! | step | does |
 //! |---|---|
