@@ -205,7 +205,7 @@ const FINISH_MESSAGES_WITH: &str = formatcp!(
          ELSE '{MESSAGE_FAILED}' END, \
        (reason_code, reason_detail) = (SELECT r.reason_code, r.reason_detail FROM message_recipients r \
          WHERE r.message_id = messages.id AND r.status IN ('{RECIPIENT_FAILED}', '{RECIPIENT_UNKNOWN}') \
-         ORDER BY r.reason_code, r.reason_detail LIMIT 1) \
+         ORDER BY r.reason_code IS NULL, r.reason_code, r.reason_detail IS NULL, r.reason_detail LIMIT 1) \
      WHERE CASE WHEN finished_at IS NULL AND expanded_at IS NOT NULL THEN 1 ELSE 0 END = 1 \
        AND (SELECT p.seq FROM message_recipients p WHERE p.corp_id = messages.corp_id AND p.seq = messages.seq \
               AND p.status = '{RECIPIENT_PENDING}' LIMIT 1) IS NULL \
