@@ -377,7 +377,7 @@ CREATE INDEX message_calls_created_at ON message_calls (created_at);
 -- Calls of message/recall, each for one call that WeCom took. status: due | calling | done | failed; leased as those calls
 -- are. Kept as long as the call that they take back.
 CREATE TABLE message_recalls (
-    call_id       TEXT   PRIMARY KEY REFERENCES message_calls (id),
+    call_id       TEXT   PRIMARY KEY REFERENCES message_calls (id) ON DELETE CASCADE,
     corp_id       TEXT   NOT NULL,
     status        TEXT   NOT NULL,
     reason_code   TEXT,
