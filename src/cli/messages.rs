@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::message::commands::resume::ResumeReport;
 use crate::message::commands::{CommandError, Requester};
+use crate::message::reason::DeliveryReason;
 use crate::message::state::HoldReason;
 use crate::message::views::{
     self, DeliveryStatus, MAX_LISTED_MESSAGES, MessageFilter, MessageSummary, MessageView,
@@ -145,14 +146,17 @@ pub(super) fn unknown_message_text(id: &str) -> String {
     )
 }
 
-/// Prints a message for people: its fields, then its recipients, failed ones first.
+/// Prints a message for people: its fields, then its recipients, failed ones first; reasons in both
+/// languages.
 pub(super) fn print_message(shown: &MessageView, zone: chrono_tz::Tz, out: &mut dyn Write) -> io::Result<()> {
     let more = &shown.internals;
+    let reason = shown.reason.as_ref().map(DeliveryReason::describe);
     let instant = |at: Option<Timestamp>| at.map(|at| table::format_local_time(at, zone));
     let fields = [
         ("message", Some(shown.id.as_str().to_owned())),
         ("status", Some(shown.status.as_str().to_owned())),
-        ("reason", shown.reason.as_ref().map(ToString::to_string)),
+        ("reason", reason.as_ref().map(|text| text.zh.to_string())),
+        ("", reason.as_ref().map(|text| text.en.to_string())),
         ("kind", Some(more.kind.as_str().to_owned())),
         ("from", Some(format_sender(&more.client))),
         ("attempts", Some(shown.attempts.to_string())),
@@ -176,7 +180,8 @@ pub(super) fn print_message(shown: &MessageView, zone: chrono_tz::Tz, out: &mut 
     let mut table = table::Table::new(&["USERID", "STATUS", "REASON"]);
     for fate in [DeliveryStatus::Failed, DeliveryStatus::Pending, DeliveryStatus::Sent] {
         for recipient in shown.recipients.iter().filter(|recipient| recipient.status == fate) {
-            let reason = recipient.reason.as_ref().map(ToString::to_string).unwrap_or_default();
+            let reason = recipient.reason.as_ref().map(DeliveryReason::describe);
+            let reason = reason.map(|text| format!("{} / {}", text.zh, text.en)).unwrap_or_default();
             table.push([recipient.userid.clone(), fate.as_str().to_owned(), reason]);
         }
     }
@@ -317,7 +322,9 @@ fn print_resumed(resumed: &ResumeReport, zone: chrono_tz::Tz, out: &mut dyn Writ
         return Ok(());
     };
     writeln!(out, "{wait}; nothing could be sent since {}", table::format_local_time(hold.since, zone))?;
-    writeln!(out, "why: {}", table::to_printable(&hold.describe().en))?;
+    let why = hold.describe();
+    writeln!(out, "why: {}", table::to_printable(&why.zh))?;
+    writeln!(out, "     {}", table::to_printable(&why.en))?;
     match hold.code {
         HoldReason::DailyLimit => {
             writeln!(out, "Until tomorrow that stays so, and nothing here can lift it.")

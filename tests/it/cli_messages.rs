@@ -133,7 +133,12 @@ async fn show_tells_whom_it_did_not_reach_first_and_as_json_what_the_api_tells()
     let out = cli.prints(&["messages", "show", "m2"]).await;
     assert!(out.contains("status    partly_failed\n") && out.contains("from      oa\n"), "{out}");
     let at = |part: &str| out.find(part).unwrap_or_else(|| panic!("{part}: {out}"));
-    assert!(at("gone\u{fffd}[31m") < at("LiSi") && out.contains("60111"), "{out}");
+    assert!(at("gone\u{fffd}[31m") < at("LiSi"), "{out}");
+    assert!(
+        out.contains("企业微信拒绝了 message/send：60111")
+            && out.contains(" / WeCom refused message/send: 60111"),
+        "{out}"
+    );
     assert!(!out.contains('\u{1b}'), "{out}");
     let json: Value =
         serde_json::from_str(&cli.prints(&["messages", "show", "m2", "--json"]).await).expect("JSON");
@@ -243,9 +248,10 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
     write_hold(db, corp, [now, tomorrow], (60020, "\u{1b}not\u{202e}")).await;
     let out = cli.prints(&["messages", "resume"]).await;
     assert!(
-        out.starts_with("2 messages wait; nothing could be sent since 2026-11-22 16:00:00\nwhy: WeCom refused message/send: 60020 "),
+        out.starts_with("2 messages wait; nothing could be sent since 2026-11-22 16:00:00\nwhy: 企业微信拒绝了 message/send：60020 "),
         "{out}"
     );
+    assert!(out.contains("\n     WeCom refused message/send: 60020 "), "{out}");
     assert!(out.contains("gongpai serve") && !out.contains(['\u{1b}', '\u{202e}']), "{out}");
     assert_eq!(read_send_window(&cli.app.db).await.hold_since, None);
     assert_eq!(cli.prints(&["messages", "resume"]).await, "2 messages wait; nothing held them all back\n");
