@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use gongpai::simulator::InjectedFault;
+use gongpai::testing::base::id::MessageId;
 use gongpai::testing::message::{Worker, WorkerStep};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::messages::read_recipients;
+use crate::support::message_damage::lease_due_calls;
+use crate::support::messages::{read_calls, read_recipients, read_send_window};
 use crate::support::post::{MessageReplica, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -61,7 +64,7 @@ async fn a_worker_looks_for_expired_messages_again_and_again() {
     let mut worker = replica.worker(&replica.messages, &CancellationToken::new()).await;
     replica.site.wecom.fail_always(
         "message/send",
-        gongpai::simulator::InjectedFault::Errcode(60020, "not allow to access from your ip".to_owned()),
+        InjectedFault::Errcode(60020, "not allow to access from your ip".to_owned()),
     );
     for round in 0..3 {
         let id =
@@ -106,4 +109,57 @@ async fn while_the_database_fails_the_worker_pauses_longer_each_time_and_then_go
     replica.advance(600 * SECOND);
     step_until_idle(&replica, &mut worker).await;
     assert_eq!(replica.inbox("zhangsan"), ["请审批"]);
+}
+
+/// Lets one worker sleep from each step to the next until a message is sent, and returns when that
+/// was.
+async fn walk_until_sent(replica: &MessageReplica, worker: &mut Worker, id: &MessageId) -> i64 {
+    for _ in 0..1000 {
+        let step = step_until_idle(replica, worker).await;
+        if replica.status(id).await == "sent" {
+            return replica.now().millis();
+        }
+        replica.advance(step.wake_at.since(replica.now()));
+    }
+    panic!("it was not sent");
+}
+
+#[tokio::test]
+async fn a_worker_wakes_for_a_retry_when_it_is_due_and_for_a_lapsed_lease_when_it_lapses() {
+    for lease in [None, Some(Duration::from_millis(7_310))] {
+        let replica = MessageReplica::new().await;
+        let mut worker = replica.worker(&replica.messages, &CancellationToken::new()).await;
+        replica.site.wecom.fail_next("message/send", InjectedFault::Errcode(-1, "system busy".to_owned()));
+        let id = replica.put(&text_message("请审批", &["zhangsan"])).await;
+        replica.advance(SECOND);
+        step_until_idle(&replica, &mut worker).await;
+        let mut due_at = read_calls(&replica.db).await[0].next_at;
+        assert!(due_at > replica.now().millis());
+        if let Some(lease) = lease {
+            let until = replica.now().plus(lease);
+            lease_due_calls(&replica.db, until).await;
+            due_at = until.millis();
+        }
+        assert_eq!(walk_until_sent(&replica, &mut worker, &id).await, due_at, "{lease:?}");
+        assert_eq!(replica.inbox("zhangsan"), ["请审批"]);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_wakes_when_a_hold_ends_and_sends_all_that_waited() {
+    let replica = MessageReplica::new().await;
+    let mut worker = replica.worker(&replica.messages, &CancellationToken::new()).await;
+    replica
+        .site
+        .wecom
+        .fail_next("message/send", InjectedFault::Errcode(60020, "not allow to access".to_owned()));
+    let first = replica.put(&text_message("一", &["zhangsan"])).await;
+    replica.advance(SECOND);
+    step_until_idle(&replica, &mut worker).await;
+    let held_since = read_send_window(&replica.db).await.hold_since.expect("a hold");
+    let second = replica.put(&text_message("二", &["lisi"])).await;
+    let sent_at = walk_until_sent(&replica, &mut worker, &first).await;
+    assert_eq!(sent_at, held_since + 50_000, "the first probe");
+    assert_eq!(walk_until_sent(&replica, &mut worker, &second).await, sent_at, "the rest follows at once");
+    assert_eq!(read_send_window(&replica.db).await.hold_since, None);
 }
