@@ -53,7 +53,7 @@ pub fn hot_statements() -> Vec<HotStatement> {
     let holders = HotStatement {
         name: "find_userid_holders",
         sql: accounts::store::find_holder_statement(),
-        indexes: &["persons_userid", "person_rows_pkey"],
+        indexes: &["persons_userid", "person_rows_pkey (person_id)"],
     };
     [store::HOT_STATEMENTS, present::store::HOT_STATEMENTS, &[holders]].concat()
 }

@@ -19,11 +19,11 @@ const WECOM: &str = EntrySource::Wecom.as_str();
 const ACTIVE: &str = PersonStatus::Active.as_str();
 
 pub(super) const HOT_STATEMENTS: &[HotStatement] = &[
-    HotStatement { name: "find_person", sql: FIND_PERSON, indexes: &["person_rows_pkey"] },
+    HotStatement { name: "find_person", sql: FIND_PERSON, indexes: &["person_rows_pkey (person_id)"] },
     HotStatement {
         name: "find_person_by_userid",
         sql: FIND_PERSON_BY_USERID,
-        indexes: &["persons_userid", "person_rows_pkey"],
+        indexes: &["persons_userid", "person_rows_pkey (person_id)"],
     },
     HotStatement { name: "confirm_active", sql: LOCK_HOLDER, indexes: &["persons_userid"] },
     HotStatement { name: "release_userid", sql: RELEASE_USERID, indexes: &["persons_pkey"] },

@@ -40,28 +40,40 @@ const MAX_HOLD: Duration = Duration::from_secs(25 * 3600);
 pub(super) const MAX_ROWS_PER_TRANSACTION: u64 = 1000;
 
 pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
-    HotStatement { name: "lock_send_window", sql: LOCK_SEND_WINDOW, indexes: &["message_lanes_pkey"] },
+    HotStatement {
+        name: "lock_send_window",
+        sql: LOCK_SEND_WINDOW,
+        indexes: &["message_lanes_pkey (corp_id)"],
+    },
     HotStatement {
         name: "finish_messages_of_call",
         sql: FINISH_MESSAGES_OF_CALL,
-        indexes: &["messages_pkey", "message_recipients_call", "message_recipients_queue"],
+        indexes: &[
+            "messages_pkey (id)",
+            "message_recipients_call (call_id)",
+            "message_recipients_queue (corp_id, seq)",
+        ],
     },
     HotStatement {
         name: "finish_messages",
         sql: formatcp!("{FINISH_MESSAGES_WITH}id IN ($2)"),
-        indexes: &["messages_pkey", "message_recipients_queue", "message_recipients_pkey"],
+        indexes: &[
+            "messages_pkey (id)",
+            "message_recipients_queue (corp_id, seq)",
+            "message_recipients_pkey (message_id)",
+        ],
     },
     HotStatement {
         name: "delete_recipients",
         sql: RETENTION_STATEMENTS[0],
-        indexes: &["messages_finished_at", "message_recipients_pkey"],
+        indexes: &["messages_finished_at (finished_at)", "message_recipients_pkey (message_id)"],
     },
     HotStatement {
         name: "delete_calls",
         sql: RETENTION_STATEMENTS[3],
-        indexes: &["message_calls_created_at", "message_recipients_call"],
+        indexes: &["message_calls_created_at (created_at)", "message_recipients_call (call_id)"],
     },
-    HotStatement { name: "measure_backlog", sql: MEASURE_BACKLOG, indexes: &["messages_open"] },
+    HotStatement { name: "measure_backlog", sql: MEASURE_BACKLOG, indexes: &["messages_open (corp_id)"] },
 ];
 
 /// Whether, and how many at a time, calls may be sent to WeCom now: the row of `message_lanes`.

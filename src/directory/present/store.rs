@@ -41,11 +41,11 @@ const FIND_PRESENT: &str = "SELECT v.person_id, v.userid, v.name, v.email, v.sta
      WHERE v.person_id = $2";
 
 pub(in crate::directory) const HOT_STATEMENTS: &[HotStatement] = &[
-    HotStatement { name: "find_present", sql: FIND_PRESENT, indexes: &["person_rows_pkey"] },
+    HotStatement { name: "find_present", sql: FIND_PRESENT, indexes: &["person_rows_pkey (person_id)"] },
     HotStatement {
         name: "find_present_by_userid",
         sql: FIND_PRESENT_BY_USERID,
-        indexes: &["persons_userid", "person_rows_pkey"],
+        indexes: &["persons_userid", "person_rows_pkey (person_id)"],
     },
 ];
 

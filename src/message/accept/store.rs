@@ -12,8 +12,11 @@ use crate::db::{Db, Tx};
 use crate::message::content::WrappedLink;
 use crate::message::{MessageKind, MessageStatus};
 
-pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] =
-    &[HotStatement { name: "find_by_key", sql: FIND_BY_KEY, indexes: &["messages_key"] }];
+pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[HotStatement {
+    name: "find_by_key",
+    sql: FIND_BY_KEY,
+    indexes: &["messages_key (corp_id, client_id, idempotency_key)"],
+}];
 
 /// A message that has the key or the id of another one.
 #[derive(Debug, FromRow)]

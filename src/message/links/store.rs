@@ -10,8 +10,16 @@ use crate::message::{Addressee, MessageStatus};
 use crate::session;
 
 pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
-    HotStatement { name: "find_link", sql: FIND_LINK, indexes: &["message_links_pkey", "messages_pkey"] },
-    HotStatement { name: "find_audience", sql: FIND_AUDIENCE, indexes: &["message_recipients_pkey"] },
+    HotStatement {
+        name: "find_link",
+        sql: FIND_LINK,
+        indexes: &["message_links_pkey (id)", "messages_pkey (id)"],
+    },
+    HotStatement {
+        name: "find_audience",
+        sql: FIND_AUDIENCE,
+        indexes: &["message_recipients_pkey (message_id, member)"],
+    },
 ];
 
 /// A link, with the state of its message.

@@ -20,7 +20,7 @@ use crate::message::{MessageKind, MessageStatus, MessageTargets};
 pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[HotStatement {
     name: "find_message",
     sql: FIND_MESSAGE,
-    indexes: &["messages_pkey", "message_recipients_pkey"],
+    indexes: &["messages_pkey (id)", "message_recipients_pkey (message_id)"],
 }];
 
 /// A message, with what its recipients and the send window say.

@@ -1,4 +1,4 @@
-//! The tables of messages as a crash, a clock, a broken row or a lost index would have left them.
+//! The tables of messages as a crash, a clock or a broken row would have left them.
 
 use gongpai::testing::base::clock::Timestamp;
 use gongpai::testing::base::id::MessageId;
@@ -92,9 +92,4 @@ pub(crate) async fn end_open_messages(db: &Db, status: &str) {
 /// Writes that WeCom took back every call that was to be recalled.
 pub(crate) async fn end_all_recalls(db: &Db) {
     execute(db, sqlx::query("UPDATE message_recalls SET status = 'done'")).await;
-}
-
-/// Drops the index by which calls are claimed, as a migration could by mistake.
-pub(crate) async fn drop_index_of_due_calls(db: &Db) {
-    execute(db, sqlx::query("DROP INDEX message_calls_due")).await;
 }

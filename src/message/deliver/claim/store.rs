@@ -13,11 +13,27 @@ use crate::message::deliver::rate_limits::{BUCKET_WIDTH, CALL_WINDOWS, bucket_st
 use crate::message::state::words::{CALL_CALLING, CALL_DUE};
 
 pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
-    HotStatement { name: "has_due_calls", sql: HAS_DUE_CALLS, indexes: &["message_calls_due"] },
-    HotStatement { name: "count_leased_calls", sql: COUNT_LEASED_CALLS, indexes: &["message_calls_due"] },
-    HotStatement { name: "measure_usage", sql: MEASURE_USAGE, indexes: &["message_counts_pkey"] },
-    HotStatement { name: "find_due_calls", sql: FIND_DUE_CALLS, indexes: &["message_calls_due"] },
-    HotStatement { name: "lease_call", sql: LEASE_CALL, indexes: &["message_calls_pkey"] },
+    HotStatement {
+        name: "has_due_calls",
+        sql: HAS_DUE_CALLS,
+        indexes: &["message_calls_due (corp_id, next_at)"],
+    },
+    HotStatement {
+        name: "count_leased_calls",
+        sql: COUNT_LEASED_CALLS,
+        indexes: &["message_calls_due (corp_id)"],
+    },
+    HotStatement {
+        name: "measure_usage",
+        sql: MEASURE_USAGE,
+        indexes: &["message_counts_pkey (corp_id, bucket)"],
+    },
+    HotStatement {
+        name: "find_due_calls",
+        sql: FIND_DUE_CALLS,
+        indexes: &["message_calls_due (corp_id, next_at)"],
+    },
+    HotStatement { name: "lease_call", sql: LEASE_CALL, indexes: &["message_calls_pkey (id)"] },
 ];
 
 const HAS_DUE_CALLS: &str = formatcp!(

@@ -26,7 +26,7 @@ pub(super) struct PendingExpansion {
 pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[HotStatement {
     name: "find_pending_expansions",
     sql: FIND_PENDING_EXPANSIONS,
-    indexes: &["messages_unexpanded"],
+    indexes: &["messages_unexpanded (corp_id)"],
 }];
 
 const FIND_PENDING_EXPANSIONS: &str = "SELECT id, CAST(LENGTH(targets) AS BIGINT) AS targets_chars FROM messages \

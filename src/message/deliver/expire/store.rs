@@ -13,18 +13,25 @@ use crate::message::state::words::{CALL_DUE, RECIPIENT_CALLING, RECIPIENT_FAILED
 pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[HotStatement {
     name: "find_stopped_messages",
     sql: FIND_STOPPED_MESSAGES,
-    indexes: &["messages_open", "message_recipients_queue"],
+    indexes: &[
+        "messages_open (corp_id)",
+        "message_recipients_queue (corp_id, seq)",
+        "message_recipients_pkey (message_id)",
+    ],
 }];
 
+/// Subqueries that are one index lookup each, as in the statements that finish messages: of EXISTS
+/// PostgreSQL may make a table of all recipients that wait.
 const FIND_STOPPED_MESSAGES: &str = formatcp!(
     "SELECT m.id FROM messages m WHERE m.corp_id = $1 AND m.finished_at IS NULL \
        AND (m.recall_at IS NOT NULL OR m.expires_at <= $2 OR (m.created_at <= $3 AND m.updated_at <= $3)) \
        AND (m.expanded_at IS NULL \
-         OR EXISTS (SELECT 1 FROM message_recipients p \
-              WHERE p.corp_id = m.corp_id AND p.seq = m.seq AND p.status = '{RECIPIENT_PENDING}') \
-         OR EXISTS (SELECT 1 FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
-              WHERE r.message_id = m.id AND r.status = '{RECIPIENT_CALLING}' AND c.status = '{CALL_DUE}' \
-                AND c.uncertain_at IS NULL)) \
+         OR (SELECT p.seq FROM message_recipients p WHERE p.corp_id = m.corp_id AND p.seq = m.seq \
+              AND p.status = '{RECIPIENT_PENDING}' LIMIT 1) IS NOT NULL \
+         OR (SELECT r.member FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
+              WHERE r.message_id = m.id AND CASE WHEN r.status = '{RECIPIENT_CALLING}' THEN 1 ELSE 0 END = 1 \
+                AND CASE WHEN c.status = '{CALL_DUE}' AND c.uncertain_at IS NULL THEN 1 ELSE 0 END = 1 \
+              LIMIT 1) IS NOT NULL) \
      ORDER BY m.seq LIMIT $4"
 );
 

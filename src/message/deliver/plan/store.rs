@@ -48,32 +48,48 @@ pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
     HotStatement {
         name: "has_due_recipients",
         sql: HAS_DUE_RECIPIENTS,
-        indexes: &["message_recipients_queue", "message_recipients_turn"],
+        indexes: &["message_recipients_queue (corp_id)", "message_recipients_turn (corp_id, member, status)"],
     },
-    HotStatement { name: "count_waiting_calls", sql: COUNT_WAITING_CALLS, indexes: &["message_calls_due"] },
+    HotStatement {
+        name: "count_waiting_calls",
+        sql: COUNT_WAITING_CALLS,
+        indexes: &["message_calls_due (corp_id)"],
+    },
     HotStatement {
         name: "find_candidates",
         sql: FIND_CANDIDATES,
         indexes: &[
-            "message_recipients_queue",
-            "message_recipients_turn",
-            "message_recipients_counted",
-            "message_calls_body",
-            "messages_pkey",
+            "message_recipients_queue (corp_id)",
+            "message_recipients_turn (corp_id, member, status)",
+            "message_recipients_counted (corp_id, member, counted_at)",
+            "message_calls_body (corp_id, body, created_at)",
+            "messages_pkey (id)",
         ],
     },
     HotStatement {
         name: "find_candidates_to_everybody",
         sql: FIND_CANDIDATES_TO_EVERYBODY,
-        indexes: &["message_recipients_turn", "message_recipients_counted", "message_calls_body"],
+        indexes: &[
+            "message_recipients_turn (corp_id, member, status)",
+            "message_recipients_counted (corp_id, member, counted_at)",
+            "message_calls_body (corp_id, body, created_at)",
+        ],
     },
-    HotStatement { name: "find_last_call", sql: FIND_LAST_CALL, indexes: &["message_calls_body"] },
+    HotStatement {
+        name: "find_last_call",
+        sql: FIND_LAST_CALL,
+        indexes: &["message_calls_body (corp_id, body)"],
+    },
     HotStatement {
         name: "find_bodies_to_everybody",
         sql: FIND_BODIES_TO_EVERYBODY,
-        indexes: &["message_recipients_turn"],
+        indexes: &["message_recipients_turn (corp_id, member, status)"],
     },
-    HotStatement { name: "postpone_related", sql: POSTPONE_RELATED, indexes: &["message_recipients_turn"] },
+    HotStatement {
+        name: "postpone_related",
+        sql: POSTPONE_RELATED,
+        indexes: &["message_recipients_turn (corp_id, member)"],
+    },
 ];
 
 const HAS_DUE_RECIPIENTS: &str = formatcp!(

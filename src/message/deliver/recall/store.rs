@@ -38,11 +38,15 @@ pub(in crate::message) async fn insert_recall(
 }
 
 pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
-    HotStatement { name: "has_due_recalls", sql: HAS_DUE_RECALLS, indexes: &["message_recalls_due"] },
+    HotStatement {
+        name: "has_due_recalls",
+        sql: HAS_DUE_RECALLS,
+        indexes: &["message_recalls_due (corp_id, next_at)"],
+    },
     HotStatement {
         name: "find_due_recalls",
         sql: FIND_DUE_RECALLS,
-        indexes: &["message_recalls_due", "message_calls_pkey"],
+        indexes: &["message_recalls_due (corp_id, next_at)", "message_calls_pkey (id)"],
     },
 ];
 

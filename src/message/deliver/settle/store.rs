@@ -21,12 +21,12 @@ pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[
     HotStatement {
         name: "mark_sent",
         sql: MARK_SENT,
-        indexes: &["message_calls_pkey", "message_recipients_call"],
+        indexes: &["message_calls_pkey (id)", "message_recipients_call (call_id)"],
     },
     HotStatement {
         name: "mark_recipients_sent",
         sql: MARK_RECIPIENTS_SENT,
-        indexes: &["message_recipients_call"],
+        indexes: &["message_recipients_call (call_id)"],
     },
 ];
 

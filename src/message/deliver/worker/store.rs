@@ -11,7 +11,12 @@ use crate::message::state::words::{CALL_CALLING, CALL_DUE, RECALL_CALLING, RECAL
 pub(in crate::message) const HOT_STATEMENTS: &[HotStatement] = &[HotStatement {
     name: "find_next_due_time",
     sql: FIND_NEXT_DUE_TIME,
-    indexes: &["messages_unexpanded", "message_recipients_queue", "message_calls_due", "message_recalls_due"],
+    indexes: &[
+        "messages_unexpanded (corp_id)",
+        "message_recipients_queue (corp_id)",
+        "message_calls_due (corp_id)",
+        "message_recalls_due (corp_id)",
+    ],
 }];
 
 /// How many recipients are looked at, in their order. The queue may have a hundred thousand, and
