@@ -11,7 +11,7 @@ use gongpai::simulator::{InjectedFault, World};
 use gongpai::testing::message::commands::Requester;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::message_damage::{break_targets, mend_targets};
+use crate::support::message_damage::{add_failed_recipients, break_targets, mend_targets};
 use crate::support::messages::{
     read_links, read_message, read_messages, read_recipients, read_send_window, write_link,
 };
@@ -163,6 +163,28 @@ async fn of_a_message_to_many_what_waits_ends_a_thousand_rows_at_a_time() {
     replica.deliver_after(600 * SECOND).await;
     assert_eq!(replica.status(&id).await, "sent");
     assert_eq!(replica.inbox("member2500"), ["全员"]);
+}
+
+#[tokio::test]
+async fn expired_messages_with_many_recipients_do_not_end_all_in_one_transaction() {
+    let turns_of = async |recipients: i64| {
+        let replica = MessageReplica::new().await;
+        let message =
+            |n: usize| text_message(&format!("第{n}条"), &["zhangsan"]).unique().expiring(60 * SECOND);
+        replica
+            .site
+            .wecom
+            .fail_always("message/send", InjectedFault::Errcode(60020, "not allow to access".to_owned()));
+        let ids = replica.put_all(&[message(1), message(2), message(3)]).await;
+        replica.deliver_after(LINGER).await;
+        for id in &ids {
+            add_failed_recipients(&replica.db, id, recipients).await;
+        }
+        let before = count_turns(&replica).await;
+        assert_eq!(replica.deliver_after(61 * SECOND).await.expired, 3);
+        count_turns(&replica).await - before
+    };
+    assert_eq!(turns_of(10_000).await - turns_of(1).await, 2, "each of the three in its own");
 }
 
 #[tokio::test]

@@ -93,3 +93,15 @@ pub(crate) async fn end_open_messages(db: &Db, status: &str) {
 pub(crate) async fn end_all_recalls(db: &Db) {
     execute(db, sqlx::query("UPDATE message_recalls SET status = 'done'")).await;
 }
+
+/// Gives a message so many recipients more, whom it did not reach.
+pub(crate) async fn add_failed_recipients(db: &Db, id: &MessageId, count: i64) {
+    let change = sqlx::query(
+        "WITH RECURSIVE numbers (n) AS (SELECT CAST($2 AS BIGINT) UNION ALL SELECT n - 1 FROM numbers WHERE n > 1) \
+         INSERT INTO message_recipients (message_id, member, corp_id, seq, userid, body, status, reason_code, due_at, \
+           alone, aside) \
+         SELECT m.id, '=failed' || n, m.corp_id, m.seq, 'failed' || n, m.body, 'failed', 'no_account', 0, 0, 0 \
+         FROM numbers, messages m WHERE m.id = $1",
+    );
+    execute(db, change.bind(id.as_str()).bind(count)).await;
+}

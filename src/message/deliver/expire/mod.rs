@@ -22,6 +22,10 @@ const MESSAGES_PER_SWEEP: i64 = 100;
 /// How many transactions one sweep has at most, because planning waits for it.
 const TRANSACTIONS_PER_SWEEP: usize = 20;
 
+/// The most recipients that one transaction reads for the final status of their messages, except
+/// those of a single message.
+const FINISHED_ROWS_PER_TRANSACTION: u64 = 10_000;
+
 /// Why a message is no longer to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::message) enum StopReason {
@@ -144,7 +148,9 @@ impl Messages {
         let window = shared::lock_send_window(&mut tx, corp).await?;
         let now = clock.now();
         let (mut left, mut row_budget) = (found, shared::MAX_ROWS_PER_TRANSACTION);
+        let mut finish_budget = FINISHED_ROWS_PER_TRANSACTION;
         while row_budget > 0
+            && finish_budget > 0
             && let Some((id, rest)) = left.split_first()
         {
             // Checked again: somebody may have retried the message meanwhile.
@@ -160,6 +166,8 @@ impl Messages {
                     break;
                 }
                 delivered.messages += 1;
+                let read = store::count_recipients(&mut tx, id, finish_budget).await?;
+                finish_budget = finish_budget.saturating_sub(read);
             }
             left = rest;
         }

@@ -104,6 +104,18 @@ pub(super) async fn fail_pending_recipients(
     Ok(done.rows_affected())
 }
 
+/// Counts the recipients of a message, no further than `most`.
+pub(super) async fn count_recipients(tx: &mut AnyConnection, id: &MessageId, most: u64) -> sqlx::Result<u64> {
+    let count: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM (SELECT r.member FROM message_recipients r WHERE r.message_id = $1 LIMIT $2) counted",
+    )
+    .bind(id)
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .fetch_one(tx)
+    .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// Lets no more recipients of a message be written. A message without any ends here.
 pub(in crate::message) async fn stop_expansion(
     tx: &mut AnyConnection,
