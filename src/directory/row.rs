@@ -174,15 +174,6 @@ pub(crate) fn keep_readable<T>(
     Ok(read)
 }
 
-/// The join that keeps only rows of the published version of corporation `$1`, for a row table
-/// named `v`.
-macro_rules! published {
-    () => {
-        "JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version "
-    };
-}
-pub(crate) use published;
-
 /// Formats a list or object as JSON.
 ///
 /// # Errors

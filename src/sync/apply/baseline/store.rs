@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
+use const_format::formatcp;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sqlx::FromRow;
@@ -13,7 +14,7 @@ use sqlx::any::AnyRow;
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UnitId, UserId};
 use crate::db::Db;
-use crate::directory::row::{from_json, published};
+use crate::directory::row::from_json;
 use crate::directory::{EntrySource, PersonDetails, PersonStatus};
 use crate::sync::plan::KnownPerson;
 
@@ -103,12 +104,10 @@ pub(super) async fn find_persons(
         let rows = read_page(
             db,
             corp,
-            concat!(
-                "SELECT v.person_id, v.userid, v.name, v.email, v.source, v.status, v.left_at, v.memberships, v.detail, \
-                        v.said FROM persons p JOIN person_rows v ON v.person_id = p.id ",
-                published!(),
-                "WHERE p.released_at IS NULL AND p.id > $2 AND p.id <= $3 AND v.person_id > $2 AND v.person_id <= $3"
-            ),
+            "SELECT v.person_id, v.userid, v.name, v.email, v.source, v.status, v.left_at, v.memberships, v.detail, v.said \
+             FROM persons p JOIN person_rows v ON v.person_id = p.id \
+               JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+             WHERE p.released_at IS NULL AND p.id > $2 AND p.id <= $3 AND v.person_id > $2 AND v.person_id <= $3",
             &start,
         )
         .await?;
@@ -194,11 +193,13 @@ pub(super) async fn find_departments(
         let rows = read_page(
             db,
             corp,
-            concat!(
-                "SELECT v.userid, v.memberships FROM persons p JOIN person_rows v ON v.person_id = p.id ",
-                published!(),
-                "WHERE p.released_at IS NULL AND v.source = 'wecom' AND v.status <> 'left' \
-                   AND p.id > $2 AND p.id <= $3 AND v.person_id > $2 AND v.person_id <= $3"
+            formatcp!(
+                "SELECT v.userid, v.memberships FROM persons p JOIN person_rows v ON v.person_id = p.id \
+                   JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version \
+                 WHERE p.released_at IS NULL AND v.source = '{WECOM}' AND v.status <> '{LEFT}' \
+                   AND p.id > $2 AND p.id <= $3 AND v.person_id > $2 AND v.person_id <= $3",
+                WECOM = EntrySource::Wecom.as_str(),
+                LEFT = PersonStatus::Left.as_str(),
             ),
             &start,
         )
