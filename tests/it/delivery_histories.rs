@@ -74,9 +74,10 @@ fn any_weather() -> impl Strategy<Value = Weather> {
         6 => Just(Weather::Takes),
         3 => Just(Weather::ActsSilently),
         2 => Just(Weather::Vanishes),
-        5 => select(vec![
+        6 => select(vec![
             ModelRefusal::Busy,
             ModelRefusal::CallLimit,
+            ModelRefusal::Administrator,
             ModelRefusal::Administrator,
             ModelRefusal::WrongRecipient,
             ModelRefusal::WrongMessage,
@@ -87,7 +88,8 @@ fn any_weather() -> impl Strategy<Value = Weather> {
 
 fn any_accept() -> impl Strategy<Value = DeliveryEvent> {
     let body = prop_oneof![3 => (0..2_usize).prop_map(ModelBody::Text), 1 => Just(ModelBody::Card)];
-    let users = subsequence(vec![0, 1, 2], 1..=3);
+    // Mostly one, so that messages to different members share calls.
+    let users = prop_oneof![2 => subsequence(vec![0, 1, 2], 1), 1 => subsequence(vec![0, 1, 2], 2..=3)];
     let expires_in = prop_oneof![3 => Just(None), 1 => select(vec![1_000, 60_000]).prop_map(Some)];
     (body, users, expires_in).prop_map(|(body, users, expires_in)| DeliveryEvent::Accept {
         body,
@@ -124,7 +126,7 @@ fn any_event() -> impl Strategy<Value = DeliveryEvent> {
 /// A few messages, and what happens to them.
 fn any_history() -> impl Strategy<Value = Vec<DeliveryEvent>> {
     let events = prop::collection::vec(any_event(), 1..32);
-    (prop::collection::vec(any_accept(), 0..4), events)
+    (prop::collection::vec(any_accept(), 1..5), events)
         .prop_map(|(accepted, events)| accepted.into_iter().chain(events).collect())
 }
 
