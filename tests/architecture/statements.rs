@@ -33,9 +33,6 @@ const WORD_COLUMNS: &[(&str, &str, &str)] = &[
 /// Quoted texts of statements that are no states.
 const NO_WORDS: &[(&str, &str)] = &[("sqlite", "the prefix of SQLite's own tables")];
 
-/// Rooms that still read columns by position.
-const ROOMS_READING_BY_POSITION: &[&str] = &[];
-
 #[test]
 fn every_word_of_a_statement_is_a_variant() {
     let sources = sources();
@@ -58,20 +55,7 @@ fn the_indexes_of_the_schema_compare_with_words_of_their_column() {
 
 #[test]
 fn columns_are_read_by_name() {
-    let sources = sources();
-    let mut findings: Vec<String> = sources
-        .iter()
-        .filter(|source| !ROOMS_READING_BY_POSITION.contains(&source.room.as_str()))
-        .flat_map(position_findings)
-        .collect();
-    for room in ROOMS_READING_BY_POSITION {
-        let mut room_sources = sources.iter().filter(|source| source.room == *room);
-        if !room_sources.any(|source| !position_findings(source).is_empty()) {
-            findings
-                .push(format!("tests/architecture/statements.rs: `{room}` reads by name (remove the entry)"));
-        }
-    }
-    report(&findings);
+    report(&sources().iter().flat_map(position_findings).collect::<Vec<_>>());
 }
 
 #[test]
