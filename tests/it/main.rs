@@ -33,6 +33,7 @@ mod conflicts;
 mod delivering;
 #[cfg(test)]
 mod delivering_turns;
+#[cfg(test)]
 mod delivery_histories;
 #[cfg(test)]
 mod demo;
@@ -76,6 +77,7 @@ mod messages_api;
 mod odd_userids;
 #[cfg(test)]
 mod old_schema;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod pages;
@@ -107,7 +109,9 @@ mod secrets;
 mod signing_in;
 #[cfg(test)]
 mod snippets;
+#[cfg(test)]
 mod snippets_edges;
+#[cfg(test)]
 mod snippets_own_host;
 #[cfg(test)]
 mod support;
