@@ -4,6 +4,8 @@
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
+const HTML: &[u8] = b"text/html";
+
 /// Who looks at the answer to a request, as far as its headers say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
@@ -21,7 +23,8 @@ impl Audience {
     /// Browsers send `Sec-Fetch-Mode` with every request, so it decides alone. Where it is absent
     /// (old web views, http) a program is whoever sends `X-Requested-With`, or an Accept that names
     /// JSON and not HTML; a person, whoever accepts HTML with a GET or HEAD. `method` is `None` if
-    /// it is not known.
+    /// it is not known. An Accept that is no list of media types but has `text/html` somewhere
+    /// accepts HTML: old web views write it so, and without a way to sign in they get nowhere.
     pub(crate) fn from_headers(headers: &HeaderMap, method: Option<&str>) -> Self {
         if let Some(mode) = headers.get("sec-fetch-mode") {
             let navigates = mode.as_bytes().eq_ignore_ascii_case(b"navigate");
@@ -31,11 +34,13 @@ impl Audience {
             return Self::Program;
         }
         let accepts = |kind: &[u8]| accepts(headers, kind);
-        match accepts(b"text/html") {
-            true if method.is_none_or(is_safe_method) => Self::Person,
-            true => Self::Unknown,
-            false if accepts(b"application/json") || accepts(b"application/problem+json") => Self::Program,
-            false => Self::Unknown,
+        let accepts_json = accepts(b"application/json") || accepts(b"application/problem+json");
+        if accepts(HTML) || (!accepts_json && mentions_html(headers)) {
+            if method.is_none_or(is_safe_method) { Self::Person } else { Self::Unknown }
+        } else if accepts_json {
+            Self::Program
+        } else {
+            Self::Unknown
         }
     }
 }
@@ -51,6 +56,12 @@ fn accepts(headers: &HeaderMap, kind: &[u8]) -> bool {
     ranges
         .filter_map(|range| range.split(|b| *b == b';').next())
         .any(|range| range.trim_ascii().eq_ignore_ascii_case(kind))
+}
+
+/// Whether an Accept header has HTML's name anywhere.
+fn mentions_html(headers: &HeaderMap) -> bool {
+    let has_name = |accept: &[u8]| accept.windows(HTML.len()).any(|part| part.eq_ignore_ascii_case(HTML));
+    headers.get_all(ACCEPT).iter().any(|accept| has_name(accept.as_bytes()))
 }
 
 #[cfg(test)]
@@ -74,7 +85,10 @@ mod tests {
             ("HEAD", &[html], Person),
             ("POST", &[html], Unknown),
             ("GET", &[("accept", "text/html, application/json;q=0.5")], Person),
-            ("GET", &[("accept", "x-text/html")], Unknown),
+            ("GET", &[("accept", "Text/HTML application/xml")], Person),
+            ("GET", &[("accept", "*/*;text/html")], Person),
+            ("POST", &[("accept", "text/html application/xml")], Unknown),
+            ("GET", &[("accept", "application/json;profile=\"text/html\"")], Program),
             ("GET", &[json], Program),
             ("POST", &[json], Program),
             ("GET", &[("accept", "application/problem+json")], Program),
