@@ -24,11 +24,20 @@ struct ProxyRow {
     describe: fn(&HostileRequest) -> DescribedCheck,
     /// What it can be answered with.
     statuses: &'static [u16],
+    /// The answer to a program that is not signed in.
+    sign_in_status: u16,
+    /// The answer to somebody whom the rules refuse.
+    denied_status: u16,
 }
 
 /// Each kind of proxy that the gate knows.
-const ROWS: &[ProxyRow] =
-    &[ProxyRow { name: "nginx", describe: describe_to_nginx, statuses: &[200, 401, 403] }];
+const ROWS: &[ProxyRow] = &[ProxyRow {
+    name: "nginx",
+    describe: describe_to_nginx,
+    statuses: &[200, 401, 403],
+    sign_in_status: 401,
+    denied_status: 403,
+}];
 
 fn describe_to_nginx(request: &HostileRequest) -> DescribedCheck {
     let url = [&request.scheme, &b"://"[..], &request.authority, &request.target].concat();
@@ -76,6 +85,19 @@ struct DescribedCheck {
     headers: Vec<(String, Vec<u8>)>,
 }
 
+impl DescribedCheck {
+    /// Returns where the header stands; panics if there is none.
+    fn find(&self, name: &str) -> usize {
+        let found = self.headers.iter().position(|(own, _)| own.eq_ignore_ascii_case(name));
+        found.unwrap_or_else(|| panic!("the row of the proxy does not send {name}"))
+    }
+}
+
+/// Whether `proxy` describes a request by the header.
+fn describes_by(proxy: &ProxyProtocol, header: &str) -> bool {
+    proxy.request_headers.iter().any(|own| own.eq_ignore_ascii_case(header))
+}
+
 /// A closed folder, an open one, one that is closed to writers, and the rest for members.
 const RULES: &str = r#"
 [gate]
@@ -112,15 +134,26 @@ enum Visitor {
 
 const VISITORS: [Visitor; 2] = [Visitor::Nobody, Visitor::Member];
 
-/// Requests whose decision nothing that a client adds may change, with what they come to: the person
-/// that the application is told of, or a refusal.
-const PLAIN_REQUESTS: [(Visitor, &str, &str, Option<&str>); 6] = [
-    (Visitor::Nobody, "GET", "/work/x", None),
-    (Visitor::Member, "GET", "/work/x", Some("zhangsan")),
-    (Visitor::Member, "GET", "/admin/x", None),
-    (Visitor::Member, "POST", "/reports/x", None),
-    (Visitor::Nobody, "GET", "/public/x", Some("")),
-    (Visitor::Member, "GET", "/public/x", Some("zhangsan")),
+/// What the check of a plain request comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PlainAnswer {
+    /// It passes, and the application is told this userid.
+    Passes(&'static str),
+    SignIn,
+    Denied,
+}
+
+/// Requests whose decision nothing that a client adds may change. `/healthz` is a page of the
+/// application like any other.
+const PLAIN_REQUESTS: [(Visitor, &str, &str, PlainAnswer); 8] = [
+    (Visitor::Nobody, "GET", "/work/x", PlainAnswer::SignIn),
+    (Visitor::Member, "GET", "/work/x", PlainAnswer::Passes("zhangsan")),
+    (Visitor::Nobody, "GET", "/healthz", PlainAnswer::SignIn),
+    (Visitor::Member, "GET", "/healthz", PlainAnswer::Passes("zhangsan")),
+    (Visitor::Member, "GET", "/admin/x", PlainAnswer::Denied),
+    (Visitor::Member, "POST", "/reports/x", PlainAnswer::Denied),
+    (Visitor::Nobody, "GET", "/public/x", PlainAnswer::Passes("")),
+    (Visitor::Member, "GET", "/public/x", PlainAnswer::Passes("zhangsan")),
 ];
 
 /// A gateway with [`RULES`], a proxy in front of it, and a person who is signed in.
@@ -179,12 +212,24 @@ async fn attack_every_proxy(toml: &str, attack: impl AsyncFn(&Attack<'_>)) {
 
 /// Asserts that `extra` changes the decision of none of [`PLAIN_REQUESTS`].
 async fn assert_changes_nothing(attack: &Attack<'_>, extra: &[(String, Vec<u8>)]) {
-    for (visitor, method, target, user) in PLAIN_REQUESTS {
+    assert_decisions_stay(attack, &format!("{extra:?}"), |check| check.headers.extend_from_slice(extra))
+        .await;
+}
+
+/// Asserts that each of [`PLAIN_REQUESTS`] comes to its answer after `change`.
+async fn assert_decisions_stay(attack: &Attack<'_>, what: &str, change: impl Fn(&mut DescribedCheck)) {
+    for (visitor, method, target, expected) in PLAIN_REQUESTS {
         let mut check = attack.describe(visitor, &HostileRequest::new(method, target));
-        check.headers.extend_from_slice(extra);
+        change(&mut check);
         let answer = attack.send(&check).await;
-        let seen = (answer.status / 100 == 2).then(|| answer.head.one("remote-user").unwrap_or_default());
-        assert_eq!(seen, user, "{}: {method} {target} for {visitor:?} with {extra:?}", attack.row.name);
+        let user = answer.head.one("remote-user");
+        let wanted = match expected {
+            PlainAnswer::Passes(user) => (200, Some(user)),
+            PlainAnswer::SignIn => (attack.row.sign_in_status, None),
+            PlainAnswer::Denied => (attack.row.denied_status, None),
+        };
+        let shown = format!("{}: {method} {target} for {visitor:?} with {what}", attack.row.name);
+        assert_eq!((answer.status, user), wanted, "{shown}");
     }
 }
 
@@ -232,6 +277,7 @@ const LIES: &[(&str, &[u8])] = &[
     ("User-Agent", b"Consul Health Check"),
     ("X-Health-Check", b"1"),
     ("Upgrade", b"websocket"),
+    ("Expect", b"200-ok"),
     ("Origin", b"https://evil.example"),
     ("Sec-Fetch-Site", b"cross-site"),
     ("Referer", b"https://evil.example/\xff"),
@@ -247,9 +293,8 @@ const LIES: &[(&str, &[u8])] = &[
 async fn cases_1_2_and_11_no_header_that_a_client_adds_changes_a_decision() {
     attack_every_proxy(RULES, async |attack| {
         for (name, value) in LIES {
-            let own = attack.proxy.request_headers.iter().any(|own| own.eq_ignore_ascii_case(name));
             // A second header of the proxy's own family is a refusal, not a choice.
-            if !own {
+            if !describes_by(attack.proxy, name) {
                 assert_changes_nothing(attack, &[((*name).to_owned(), value.to_vec())]).await;
             }
         }
@@ -264,15 +309,51 @@ async fn cases_1_2_and_11_no_header_that_a_client_adds_changes_a_decision() {
 async fn cases_5_and_52_a_name_of_ours_or_of_another_product_names_nobody_in_any_spelling() {
     attack_every_proxy(RULES, async |attack| {
         let names = IDENTITY_HEADERS.iter().chain(&FORWARDED_HEADERS).chain(CLEARED_HEADERS);
-        let own = |name: &str| attack.proxy.request_headers.iter().any(|own| own.eq_ignore_ascii_case(name));
         let spelt: Vec<(String, Vec<u8>)> = names
             .flat_map(|name| list_spellings(name))
-            .filter(|name| !own(name))
+            .filter(|name| !describes_by(attack.proxy, name))
             .map(|name| (name, b"lisi".to_vec()))
             .collect();
         // A request has at most a hundred headers.
         for some in spelt.chunks(80) {
             assert_changes_nothing(attack, some).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn case_38_the_host_of_the_check_itself_decides_nothing_unless_it_describes_the_request() {
+    let hosts: &[&[&[u8]]] = &[
+        &[],
+        &[b""],
+        &[b"evil.example"],
+        &[b"app.example.com"],
+        &[b"oa.example.com"],
+        &[b"oa.example.com:99999"],
+        &[b"oa.example.com@evil.example/public/x"],
+        &[b"\xff"],
+        &[&[b'a'; 8 * 1024]],
+        &[b"gateway", b"gateway"],
+        &[b"gateway", b"evil.example"],
+        &[b"evil.example", b"gateway"],
+    ];
+    attack_every_proxy(RULES, async |attack| {
+        for sent in hosts {
+            let replace = |check: &mut DescribedCheck| {
+                check.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("host"));
+                let sent = sent.iter().map(|host| ("Host".to_owned(), host.to_vec()));
+                check.headers.splice(0..0, sent).for_each(drop);
+            };
+            let shown: Vec<_> = sent.iter().map(|host| String::from_utf8_lossy(host)).collect();
+            let what = format!("Host {shown:?}");
+            if !describes_by(attack.proxy, "host") {
+                assert_decisions_stay(attack, &what, replace).await;
+            } else if sent != &[b"oa.example.com".as_slice()] {
+                let mut check = attack.describe(Visitor::Member, &HostileRequest::new("GET", "/public/x"));
+                replace(&mut check);
+                attack.assert_stopped(&check, &what).await;
+            }
         }
     })
     .await;
@@ -287,9 +368,6 @@ async fn cases_1_and_38_a_request_that_is_not_described_exactly_once_is_refused(
         let closed = HostileRequest::new("GET", "/admin/x");
         let open = HostileRequest::new("GET", "/public/x");
         for own in attack.proxy.request_headers {
-            let at = |check: &DescribedCheck| {
-                check.headers.iter().position(|(name, _)| name.eq_ignore_ascii_case(own))
-            };
             let broken: &[(&str, BreakHeader)] = &[
                 ("missing", |check, at| drop(check.headers.remove(at))),
                 ("empty", |check, at| check.headers[at].1.clear()),
@@ -301,13 +379,14 @@ async fn cases_1_and_38_a_request_that_is_not_described_exactly_once_is_refused(
                 ("not UTF-8", |check, at| check.headers[at].1 = b"\xff".to_vec()),
                 ("blank inside", |check, at| check.headers[at].1.splice(1..1, *b" \t ").for_each(drop)),
                 ("renamed", |check, at| {
-                    check.headers[at].0 = check.headers[at].0.replace('-', "_");
+                    let name = &mut check.headers[at].0;
+                    *name = if name.contains('-') { name.replace('-', "_") } else { format!("{name}_") };
                 }),
             ];
             for (how, break_it) in broken {
                 for visitor in VISITORS {
                     let mut check = attack.describe(visitor, &open);
-                    let Some(place) = at(&check) else { continue };
+                    let place = check.find(own);
                     break_it(&mut check, place);
                     let answer = attack.assert_stopped(&check, &format!("{own} {how}")).await;
                     assert!(answer.body.contains("gate.malformed_request"), "{own} {how}: {}", answer.body);
@@ -317,7 +396,7 @@ async fn cases_1_and_38_a_request_that_is_not_described_exactly_once_is_refused(
             for first in [true, false] {
                 let mut check = attack.describe(Visitor::Member, &closed);
                 let other = attack.describe(Visitor::Nobody, &open);
-                let (Some(place), Some(lie)) = (at(&check), at(&other)) else { continue };
+                let (place, lie) = (check.find(own), other.find(own));
                 let place = if first { place } else { check.headers.len() };
                 check.headers.insert(place, other.headers[lie].clone());
                 attack.assert_stopped(&check, &format!("{own} twice")).await;
@@ -325,11 +404,9 @@ async fn cases_1_and_38_a_request_that_is_not_described_exactly_once_is_refused(
         }
         // Nothing at all is said about the request.
         let mut check = attack.describe(Visitor::Member, &open);
-        check.headers.retain(|(name, _)| {
-            !attack.proxy.request_headers.iter().any(|own| own.eq_ignore_ascii_case(name))
-        });
+        check.headers.retain(|(name, _)| !describes_by(attack.proxy, name));
         attack.assert_stopped(&check, "no description").await;
-        for (name, value) in LIES.iter().filter(|(name, _)| !attack.proxy.request_headers.contains(name)) {
+        for (name, value) in LIES.iter().filter(|(name, _)| !describes_by(attack.proxy, name)) {
             check.headers.push(((*name).to_owned(), value.to_vec()));
         }
         attack.assert_stopped(&check, "the description of another proxy").await;
@@ -557,6 +634,8 @@ async fn case_11_without_the_database_nothing_passes_once_memory_is_stale() {
 fn case_11_whatever_is_sent_a_check_is_2xx_only_with_a_session_or_on_a_public_page() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let t = runtime.block_on(TestApp::with(RULES));
+    let phone = runtime.block_on(t.signed_in("zhangsan"));
+    let cookie = phone.cookies.header(&PUBLIC_URL.parse().expect("a URL")).expect("a session");
     let bytes = prop::collection::vec(
         any::<u8>().prop_filter("no header", |b| *b == b'\t' || (*b >= 32 && *b != 127)),
         0..64,
@@ -575,8 +654,9 @@ fn case_11_whatever_is_sent_a_check_is_2xx_only_with_a_session_or_on_a_public_pa
     ];
     for row in ROWS {
         let proxy = PROXIES.iter().find(|proxy| proxy.name == row.name).expect("a proxy of the gate");
-        let attack = Attack { t: &t, row, proxy, cookie: String::new() };
-        let others = ["cookie", "authorization", "accept", "referer", "sec-fetch-mode", "x-requested-with"];
+        let attack = Attack { t: &t, row, proxy, cookie: cookie.clone() };
+        let others =
+            ["host", "cookie", "authorization", "accept", "referer", "sec-fetch-mode", "x-requested-with"];
         let lies = LIES.iter().map(|(name, _)| *name);
         let names: Vec<&str> = proxy
             .request_headers
@@ -589,12 +669,13 @@ fn case_11_whatever_is_sent_a_check_is_2xx_only_with_a_session_or_on_a_public_pa
         let headers = prop::collection::vec((prop::sample::select(names), pieces.clone()), 0..12);
         let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
         TestRunner::new(config)
-            .run(&(headers, any::<bool>()), |(headers, is_described)| {
+            .run(&(headers, any::<bool>(), any::<bool>()), |(headers, is_described, has_host)| {
                 let mut check = attack.describe(Visitor::Nobody, &HostileRequest::new("GET", "/work/x"));
                 if !is_described {
-                    check.headers.retain(|(name, _)| {
-                        !proxy.request_headers.iter().any(|own| own.eq_ignore_ascii_case(name))
-                    });
+                    check.headers.retain(|(name, _)| !describes_by(proxy, name));
+                }
+                if !has_host {
+                    check.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("host"));
                 }
                 check.headers.extend(headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
                 let is_public =
@@ -604,5 +685,9 @@ fn case_11_whatever_is_sent_a_check_is_2xx_only_with_a_session_or_on_a_public_pa
                 Ok(())
             })
             .unwrap();
+        // After all of that whoever is signed in still passes.
+        let check = attack.describe(Visitor::Member, &HostileRequest::new("GET", "/work/x"));
+        let answer = runtime.block_on(attack.send(&check));
+        assert_eq!((answer.status, answer.head.one("remote-user")), (200, Some("zhangsan")), "{}", row.name);
     }
 }
