@@ -19,7 +19,7 @@ const MAX_QUOTED_CHARS: usize = 64;
 ///
 /// A text that fits WeCom's limits after its links were wrapped is far shorter, and a hostile text
 /// could make the search quadratic in its length.
-const MAX_SCANNED_BYTES: usize = 8 * 1024;
+pub(super) const MAX_SCANNED_BYTES: usize = 8 * 1024;
 
 /// WeCom's limit of every URL.
 const URL_LIMIT: LengthLimit = LengthLimit::Bytes(2048);
