@@ -191,7 +191,7 @@ impl Checker {
     ) -> CheckResponse {
         let (hosts, headers) = (self.origins.hosts(), &check.parts.headers);
         let allow = |identity: Option<&IdentityHeaders>, assertion: Option<&str>| {
-            (check.proxy.allow)(&AllowedCheck::new(identity, assertion, headers))
+            (check.proxy.allow)(&AllowedCheck::new(identity, assertion, headers)).into_response()
         };
         let stop = |stopped| (check.proxy.stop)(&stopped).into_response();
         // This comes before the decision: even an allowed request must not carry a WeCom code to

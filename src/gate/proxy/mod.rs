@@ -4,7 +4,8 @@
 //! ask at, in the headers that describe the original request, and in the answers they understand;
 //! the decision is the same. So a [`ProxyProtocol`] only translates, and whatever it says, it
 //! cannot turn a refusal into a 2xx: that takes an [`AllowedCheck`], which only the check itself
-//! makes, and a [`StopResponse`] has no such status.
+//! makes, and a [`StopResponse`] has no such status. Nor can it leave an identity header out of a
+//! 2xx, because an [`AllowResponse`] only takes more.
 //!
 //! A new kind of proxy is a file beside [`nginx`](mod@nginx), an entry in [`PROXIES`], a snippet in
 //! `cli::snippet` and a row in `tests/it/hostile_checks.rs`.
@@ -14,7 +15,7 @@ mod nginx;
 
 use axum::http::request::Parts;
 
-use super::check::respond::{AllowedCheck, CheckResponse, StopResponse, StoppedCheck};
+use super::check::respond::{AllowResponse, AllowedCheck, StopResponse, StoppedCheck};
 use super::request::{CheckRefusal, OriginCache, OriginalRequest};
 
 pub(crate) use nginx::NGINX;
@@ -36,7 +37,7 @@ pub struct ProxyProtocol {
     /// passes on, in place of the client's own.
     pub identity_headers: &'static [&'static str],
     pub(super) read_original: ReadOriginal,
-    pub(super) allow: for<'c> fn(&AllowedCheck<'c>) -> CheckResponse,
+    pub(super) allow: for<'c> fn(&AllowedCheck<'c>) -> AllowResponse,
     pub(super) stop: fn(&StoppedCheck) -> StopResponse,
 }
 

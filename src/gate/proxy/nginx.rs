@@ -4,13 +4,14 @@
 //! `X-Original-Method`. It understands 2xx, 401 and 403, and turns any other status into its own
 //! 500.
 
-use axum::http::header::LOCATION;
+use axum::http::HeaderName;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue};
 
 use super::ProxyProtocol;
 use super::client_headers::IDENTITY_HEADERS;
-use crate::gate::check::respond::{AllowedCheck, CheckResponse, StopResponse, StopStatus, StoppedCheck};
+use crate::gate::check::respond::{
+    AllowResponse, AllowedCheck, StopHeader, StopResponse, StopStatus, StoppedCheck,
+};
 use crate::gate::request::{CheckRefusal, OriginCache, OriginalRequest, parse_method, single_header};
 
 pub(crate) static NGINX: ProxyProtocol = ProxyProtocol {
@@ -27,9 +28,6 @@ pub(crate) static NGINX: ProxyProtocol = ProxyProtocol {
 static X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 
-const GONGPAI_AUTHORIZATION: HeaderName = HeaderName::from_static("gongpai-authorization");
-const GONGPAI_DENIED: HeaderName = HeaderName::from_static("gongpai-denied");
-
 fn read_original<'h>(origins: &OriginCache, parts: &'h Parts) -> Result<OriginalRequest<'h>, CheckRefusal> {
     let url = single_header(&parts.headers, &X_ORIGINAL_URL)?;
     let method = parse_method(single_header(&parts.headers, &X_ORIGINAL_METHOD)?)?;
@@ -37,14 +35,9 @@ fn read_original<'h>(origins: &OriginCache, parts: &'h Parts) -> Result<Original
     Ok(OriginalRequest { origin, target, method: Some(method) })
 }
 
-/// Answers 200. `Gongpai-Authorization: own` tells nginx to keep our token in `Authorization` from
-/// the application, which could use it to act as that person.
-fn allow(allowed: &AllowedCheck<'_>) -> CheckResponse {
-    let mut response = allowed.respond();
-    if allowed.carries_session_token() {
-        response.headers_mut().insert(GONGPAI_AUTHORIZATION, HeaderValue::from_static("own"));
-    }
-    response
+fn allow(allowed: &AllowedCheck<'_>) -> AllowResponse {
+    let response = allowed.respond();
+    if allowed.carries_session_token() { response.with_own_authorization() } else { response }
 }
 
 /// Answers 401 with the way to sign in as a Location, or 403 with the page that says why in
@@ -52,10 +45,10 @@ fn allow(allowed: &AllowedCheck<'_>) -> CheckResponse {
 fn stop(stopped: &StoppedCheck) -> StopResponse {
     match stopped {
         StoppedCheck::SignIn { login, .. } => {
-            stopped.respond(StopStatus::Unauthorized).with_header(LOCATION, login.clone())
+            stopped.respond(StopStatus::Unauthorized).with_header(StopHeader::Location, login.clone())
         }
         StoppedCheck::Denied { page } => {
-            stopped.respond(StopStatus::Forbidden).with_header(GONGPAI_DENIED, page.clone())
+            stopped.respond(StopStatus::Forbidden).with_header(StopHeader::Denied, page.clone())
         }
         StoppedCheck::Refused(_) => stopped.respond(StopStatus::Forbidden),
     }
@@ -63,7 +56,7 @@ fn stop(stopped: &StoppedCheck) -> StopResponse {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
+    use axum::http::{HeaderValue, Request};
     use proptest::prelude::*;
 
     use super::*;

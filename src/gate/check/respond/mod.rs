@@ -1,12 +1,14 @@
 //! What a check came to, and the answers that a proxy makes of it.
 //!
 //! Only a check that was allowed becomes a 2xx. The types see to it: nothing but [`super`] makes an
-//! [`AllowedCheck`], and a [`StopResponse`] has a [`StopStatus`]. No answer has a Set-Cookie.
+//! [`AllowedCheck`], and a [`StopResponse`] has a [`StopStatus`]. A proxy can neither take a header
+//! from an answer nor add one of its own choice, so every 2xx has the whole identity, and no answer
+//! has a Set-Cookie.
 
 use std::borrow::Cow;
 
 use axum::body::Bytes;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::base::host::Hosts;
@@ -25,6 +27,8 @@ const REMOTE_NAME: HeaderName = HeaderName::from_static("remote-name");
 const REMOTE_EMAIL: HeaderName = HeaderName::from_static("remote-email");
 const REMOTE_GROUPS: HeaderName = HeaderName::from_static("remote-groups");
 const GONGPAI_ASSERTION: HeaderName = HeaderName::from_static("gongpai-assertion");
+const GONGPAI_AUTHORIZATION: HeaderName = HeaderName::from_static("gongpai-authorization");
+const GONGPAI_DENIED: HeaderName = HeaderName::from_static("gongpai-denied");
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const EMPTY_VALUE: HeaderValue = HeaderValue::from_static("");
@@ -63,7 +67,7 @@ impl<'c> AllowedCheck<'c> {
     /// Builds a 200 with every identity header; a header without a value is sent empty. If one were
     /// missing, the proxy would pass the client's own header on to the application (Caddy
     /// CVE-2026-30851).
-    pub(in crate::gate) fn respond(&self) -> CheckResponse {
+    pub(in crate::gate) fn respond(&self) -> AllowResponse {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(CACHE_CONTROL, NO_STORE);
         headers.insert(REMOTE_USER, self.identity.map_or(EMPTY_VALUE, IdentityHeaders::user));
@@ -75,12 +79,30 @@ impl<'c> AllowedCheck<'c> {
         }
         let mut response = Response::new(Bytes::new());
         *response.headers_mut() = headers;
-        response
+        AllowResponse(response)
     }
 
     /// Whether the request carries one of our session tokens in `Authorization`.
     pub(in crate::gate) fn carries_session_token(&self) -> bool {
         token::carries_session_token(self.request)
+    }
+}
+
+/// An answer that lets a request pass. Made by [`AllowedCheck::respond`] only.
+#[derive(Debug)]
+pub(crate) struct AllowResponse(CheckResponse);
+
+impl AllowResponse {
+    /// Adds `Gongpai-Authorization: own`. It tells the proxy to keep our token in `Authorization`
+    /// from the application, which could use it to act as that person.
+    #[must_use]
+    pub(in crate::gate) fn with_own_authorization(mut self) -> Self {
+        self.0.headers_mut().insert(GONGPAI_AUTHORIZATION, HeaderValue::from_static("own"));
+        self
+    }
+
+    pub(super) fn into_response(self) -> CheckResponse {
+        self.0
     }
 }
 
@@ -167,6 +189,23 @@ impl StopStatus {
     }
 }
 
+/// The headers by which an answer that lets nothing pass tells where a person goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopHeader {
+    Location,
+    /// `Gongpai-Denied`, of which the proxy makes a redirect itself.
+    Denied,
+}
+
+impl StopHeader {
+    const fn header_name(self) -> HeaderName {
+        match self {
+            Self::Location => LOCATION,
+            Self::Denied => GONGPAI_DENIED,
+        }
+    }
+}
+
 /// An answer that lets nothing pass. Made by [`StoppedCheck::respond`] only.
 #[derive(Debug)]
 pub(crate) struct StopResponse(CheckResponse);
@@ -174,9 +213,9 @@ pub(crate) struct StopResponse(CheckResponse);
 impl StopResponse {
     /// Adds a header if there is a value.
     #[must_use]
-    pub(in crate::gate) fn with_header(mut self, name: HeaderName, value: Option<HeaderValue>) -> Self {
+    pub(in crate::gate) fn with_header(mut self, header: StopHeader, value: Option<HeaderValue>) -> Self {
         if let Some(value) = value {
-            self.0.headers_mut().insert(name, value);
+            self.0.headers_mut().insert(header.header_name(), value);
         }
         self
     }

@@ -41,7 +41,7 @@ fn original<'a>(target: &'a str, method: &'a str) -> OriginalRequest<'a> {
 }
 
 fn allow(identity: Option<&IdentityHeaders>, assertion: Option<&str>) -> CheckResponse {
-    (NGINX.allow)(&AllowedCheck::new(identity, assertion, &HeaderMap::new()))
+    (NGINX.allow)(&AllowedCheck::new(identity, assertion, &HeaderMap::new())).into_response()
 }
 
 fn stop(proxy: &ProxyProtocol, stopped: &StoppedCheck) -> CheckResponse {
@@ -225,7 +225,9 @@ fn cases_6_and_40_every_proxys_2xx_has_every_identity_header_and_no_answer_sets_
     let (original, navigation) = (original("/", "GET"), headers(&[NAVIGATION]));
     let someone = build_identity(&person("zhangsan", "张三", "z@example.com"), "");
     for proxy in PROXIES {
-        let allow = |identity| (proxy.allow)(&AllowedCheck::new(identity, Some("a.b.c"), &navigation));
+        let allow = |identity| {
+            (proxy.allow)(&AllowedCheck::new(identity, Some("a.b.c"), &navigation)).into_response()
+        };
         let allowed = [allow(None), allow(Some(&someone))];
         for response in &allowed {
             assert!(response.status().is_success(), "{}", proxy.name);
