@@ -64,23 +64,16 @@ pub(super) async fn resolve_conflict(
     let question = store::hold_conflict(&mut change, &id, Some(&person))
         .await
         .map_err(|e| resolve_problem(&client, &e))?;
-    let corp = change.corp().clone();
-    let busy = question.merges()
-        && sync::queue::store::is_writing(change.tx(), &corp, api.0.clock.now())
-            .await
-            .map_err(|e| directory_unavailable(&client, &e))?;
-    if busy {
-        return Err(resolve_problem(&client, &ResolveError::Busy));
-    }
     for person in question.persons_to_sign_out() {
         sign_out(&mut change, &client, person).await?;
     }
     let keeps_identity = session::store::has_sessions(change.tx(), &question.flagged().id)
         .await
         .map_err(|e| directory_unavailable(&client, &e))?;
-    let closed = store::close_conflict(&mut change, &question, keeps_identity)
-        .await
-        .map_err(|e| resolve_problem(&client, &e))?;
+    let closed =
+        store::close_conflict(&mut change, &question, keeps_identity, sync::queue::store::is_writing)
+            .await
+            .map_err(|e| resolve_problem(&client, &e))?;
     let deed = question.audit_detail();
     commit_change(&api, &client, change, audit::AuditEvent::Conflict, Some(question.flagged()), &deed)
         .await?;

@@ -117,15 +117,13 @@ async fn close_conflict(
     let now = clock.now();
     let mut change = DirectoryTransaction::begin(db, corp, now).await?;
     let question = store::hold_conflict(&mut change, id, person).await?;
-    if question.merges() && sync::queue::store::is_writing(change.tx(), corp, now).await? {
-        return Err(ResolveError::Busy);
-    }
     for person in question.persons_to_sign_out() {
         let (which, reason) = (SessionsToEnd::Person(person), SessionEndReason::Directory);
         session::store::end_sessions(&mut change, &which, reason).await?;
     }
     let keeps_identity = session::store::has_sessions(change.tx(), &question.flagged().id).await?;
-    let closed = store::close_conflict(&mut change, &question, keeps_identity).await?;
+    let is_writing = sync::queue::store::is_writing;
+    let closed = store::close_conflict(&mut change, &question, keeps_identity, is_writing).await?;
     let whom = Some((question.flagged().id.clone(), question.flagged().userid.clone()));
     let entry = AuditEntry::of_deed(Actor::Cli, AuditEvent::Conflict, question.audit_detail()).about(whom);
     audit::store::insert_entry(change.tx(), corp, &entry, now).await?;

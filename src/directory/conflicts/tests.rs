@@ -4,7 +4,7 @@ use super::*;
 use crate::base::id::{UnitId, UserId};
 use crate::directory::{Membership, Unit};
 
-fn somebody(id: &str, source: EntrySource, units: &[&str]) -> Person {
+pub(super) fn somebody(id: &str, source: EntrySource, units: &[&str]) -> Person {
     let place = |unit: &&str| Membership { unit: UnitId::new(*unit), order: 0, leader: id == "kept" };
     Person {
         id: PersonId::new(id),

@@ -1,6 +1,7 @@
 //! SQL of the runs.
 
 use const_format::formatcp;
+use futures_util::future::BoxFuture;
 use sqlx::{Any, AnyConnection, AnyPool, Executor, FromRow};
 
 use super::{SyncRequest, SyncRun, SyncRunEnd};
@@ -402,15 +403,21 @@ pub async fn delete_runs_before(db: &Db, before: Timestamp, limit: i64) -> sqlx:
 ///
 /// # Errors
 /// If the database fails.
-pub(crate) async fn is_writing(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
-    let running: i64 = sqlx::query_scalar(formatcp!(
-        "SELECT COUNT(*) FROM sync_runs WHERE corp_id = $1 AND status = '{RUNNING}' AND dry_run = 0 AND lease_until > $2"
-    ))
-    .bind(corp)
-    .bind(now)
-    .fetch_one(tx)
-    .await?;
-    Ok(running > 0)
+pub(crate) fn is_writing<'c>(
+    tx: &'c mut AnyConnection,
+    corp: &'c CorpId,
+    now: Timestamp,
+) -> BoxFuture<'c, sqlx::Result<bool>> {
+    Box::pin(async move {
+        let running: i64 = sqlx::query_scalar(formatcp!(
+            "SELECT COUNT(*) FROM sync_runs WHERE corp_id = $1 AND status = '{RUNNING}' AND dry_run = 0 AND lease_until > $2"
+        ))
+        .bind(corp)
+        .bind(now)
+        .fetch_one(tx)
+        .await?;
+        Ok(running > 0)
+    })
 }
 
 /// Returns whether a run that writes is queued or running.

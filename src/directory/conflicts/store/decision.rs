@@ -1,7 +1,11 @@
 //! SQL that decides a conflict: it locks the persons, merges them or leaves them apart.
 
+use futures_util::future::BoxFuture;
+use sqlx::AnyConnection;
+
 use super::{close_as, find_conflict, replace_candidate};
-use crate::base::id::{ConflictId, PersonId};
+use crate::base::clock::Timestamp;
+use crate::base::id::{ConflictId, CorpId, PersonId};
 use crate::db::feed::{FeedKind, FeedTransaction};
 use crate::directory::Person;
 use crate::directory::changes::{DirectoryChangeKind, DirectoryEntity, DirectoryTransaction};
@@ -21,13 +25,6 @@ impl HeldConflict {
     /// Returns the flagged person.
     pub(crate) const fn flagged(&self) -> &Person {
         &self.flagged
-    }
-
-    /// Whether two persons become one. The caller refuses that as [`ResolveError::Busy`] while a run
-    /// is under way: the run knows the two as two from the moment it has read them, long before it
-    /// writes.
-    pub(crate) const fn merges(&self) -> bool {
-        self.kept.is_some()
     }
 
     /// Returns the text for the audit trail.
@@ -102,11 +99,17 @@ pub(crate) async fn hold_conflict(
     Ok(HeldConflict { conflict, flagged, kept: Some(kept) })
 }
 
+/// Returns whether a run that writes is under way in a corporation.
+pub(crate) type RunProbe =
+    for<'c> fn(&'c mut AnyConnection, &'c CorpId, Timestamp) -> BoxFuture<'c, sqlx::Result<bool>>;
+
 /// Decides the conflict. The sessions of [`HeldConflict::persons_to_sign_out`] have been ended in
 /// the same change.
 ///
-/// While a run is under way nobody is merged, see [`HeldConflict::merges`]. `keeps_identity`: whether
-/// sessions, ended or not, refer to the flagged person.
+/// While a run is under way nobody is merged: it knows the two as two from the moment it has read
+/// them, long before it writes. `is_run_writing` is asked here and not by the caller, because ending
+/// sessions may have waited, and a run may have begun meanwhile. `keeps_identity`: whether sessions,
+/// ended or not, refer to the flagged person.
 ///
 /// # Errors
 /// [`ResolveError`]; the change must not be committed then.
@@ -114,6 +117,7 @@ pub(crate) async fn close_conflict(
     change: &mut DirectoryTransaction,
     question: &HeldConflict,
     keeps_identity: bool,
+    is_run_writing: RunProbe,
 ) -> Result<ConflictState, ResolveError> {
     let HeldConflict { conflict, flagged, kept } = question;
     let Some(kept) = kept else {
@@ -124,6 +128,10 @@ pub(crate) async fn close_conflict(
     // A run may have prepared rows of the two as they were: then they cannot change now.
     edit::refuse_if_staged(change, &context, &flagged.id).await?;
     edit::refuse_if_staged(change, &context, &kept.id).await?;
+    let (corp, now) = (change.corp().clone(), change.now());
+    if is_run_writing(change.tx(), &corp, now).await? {
+        return Err(ResolveError::Busy);
+    }
     let one = merge_persons(kept, flagged, context.chart());
     close_as(change, &conflict.id, ConflictState::Merged).await?;
     edit::remove_person(change, &flagged.id, keeps_identity).await?;
@@ -153,4 +161,42 @@ async fn move_bindings(change: &mut FeedTransaction, from: &PersonId, to: &Perso
     .await?;
     moved.into_iter().for_each(|userid| change.announce(FeedKind::Binding, userid));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{DatabaseLocation, Db};
+    use crate::directory::conflicts::ConflictKind;
+    use crate::directory::conflicts::tests::somebody;
+    use crate::directory::{EntrySource, store};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_334_400_000);
+
+    #[tokio::test]
+    async fn two_become_one_only_if_no_run_is_writing_at_that_very_moment() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let db = Db::open(DatabaseLocation::Sqlite(&folder.path().join("test.db"))).await.unwrap();
+        let corp = CorpId::new("corp");
+        store::ensure_chart(&db, &corp).await.unwrap();
+        let conflict = || Conflict {
+            id: ConflictId::new("c1"),
+            kind: ConflictKind::Ambiguous,
+            person_id: PersonId::new("flagged"),
+            candidates: vec![PersonId::new("kept")],
+            created_at: NOW,
+        };
+        let flagged = || somebody("flagged", EntrySource::Wecom, &[]);
+        let one = HeldConflict {
+            conflict: conflict(),
+            flagged: flagged(),
+            kept: Some(somebody("kept", EntrySource::Local, &[])),
+        };
+        let two = HeldConflict { conflict: conflict(), flagged: flagged(), kept: None };
+        let mut change = DirectoryTransaction::begin(&db, &corp, NOW).await.unwrap();
+        let merged = close_conflict(&mut change, &one, true, |_, _, _| Box::pin(async { Ok(true) })).await;
+        assert!(matches!(merged, Err(ResolveError::Busy)), "{merged:?}");
+        let kept = close_conflict(&mut change, &two, true, |_, _, _| Box::pin(async { Ok(true) })).await;
+        assert!(matches!(kept, Ok(ConflictState::Separate)), "{kept:?}");
+    }
 }
