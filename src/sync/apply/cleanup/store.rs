@@ -199,7 +199,7 @@ pub(super) async fn find_left_before(
 }
 
 /// Removes a person who has left in the published version and in any staged one. Returns whether
-/// the person was removed.
+/// the person was removed; `false` if another replica did it while this one waited.
 pub(super) async fn purge_person(
     change: &mut FeedTransaction,
     id: &PersonId,
@@ -222,7 +222,12 @@ pub(super) async fn purge_person(
     if others > 0 || session::store::has_living_sessions(change.tx(), id, now).await? {
         return Ok(false);
     }
-    sqlx::query("DELETE FROM person_rows WHERE person_id = $1").bind(id).execute(change.tx()).await?;
+    let rows =
+        sqlx::query("DELETE FROM person_rows WHERE person_id = $1").bind(id).execute(change.tx()).await?;
+    // The identity may be there still, because sessions refer to it: only its rows tell.
+    if rows.rows_affected() == 0 {
+        return Ok(false);
+    }
     conflicts::store::delete_conflicts_about(change, id).await?;
     // The userid is given up in any case: its next holder is somebody new.
     if delete_identity(change.tx(), id).await? == 0 {
@@ -256,4 +261,66 @@ pub(super) async fn find_oldest_publication(
 pub(super) async fn delete_publication(tx: &mut AnyConnection, first_seq: i64) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM publications WHERE first_seq = $1").bind(first_seq).execute(tx).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::Sid;
+    use crate::db::DatabaseLocation;
+    use crate::directory::store::ensure_chart;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_334_400_000);
+
+    /// Inserts a person who left.
+    async fn insert_left_person(change: &mut FeedTransaction, id: &str) {
+        let corp = change.corp().clone();
+        for sql in [
+            "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES ($2, $1, $2, 0, 0, 0)",
+            formatcp!(
+                "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, \
+                                          left_at, main_unit, memberships, detail, said, updated_at) \
+                 VALUES ($2, $1, 0, 9223372036854775807, $2, $2, '', 'wecom', '{LEFT}', 0, NULL, '[]', '{{}}', '', 0)"
+            ),
+        ] {
+            sqlx::query(sql).bind(&corp).bind(id.to_owned()).execute(change.tx()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_two_replicas_found_is_purged_by_one_of_them() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let db = Db::open(DatabaseLocation::Sqlite(&folder.path().join("test.db"))).await.unwrap();
+        let corp = CorpId::new("corp");
+        ensure_chart(&db, &corp).await.unwrap();
+        let mut change = FeedTransaction::begin(&db, &corp, NOW).await.unwrap();
+        insert_left_person(&mut change, "gone").await;
+        insert_left_person(&mut change, "kept").await;
+        let session = session::store::NewSession {
+            sid: Sid::new("s"),
+            person: PersonId::new("kept"),
+            family: Sid::new("s"),
+            audience: String::new(),
+            amr: session::Amr::Qr,
+            auth_time: NOW,
+            expires_at: NOW,
+            address: None,
+            user_agent: String::new(),
+        };
+        session::store::insert(&mut change, &session).await.unwrap();
+        for (id, identities) in [("gone", 0), ("kept", 1)] {
+            let id = PersonId::new(id);
+            let mut purged = Vec::new();
+            for _ in 0..2 {
+                purged.push(purge_person(&mut change, &id, NOW).await.unwrap());
+            }
+            assert_eq!(purged, [true, false], "{id}: the second one finds nothing to remove");
+            let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM persons WHERE id = $1")
+                .bind(&id)
+                .fetch_one(change.tx())
+                .await
+                .unwrap();
+            assert_eq!(left, identities, "{id}: an identity stays for its sessions");
+        }
+    }
 }
