@@ -37,7 +37,7 @@ column_enum! {
         Refused = "refused",
         /// It stopped before the end; nothing was published.
         Failed = "failed",
-    }
+    } else Failed
 }
 
 column_enum! {
@@ -49,7 +49,7 @@ column_enum! {
         Update = "update",
         /// Reads everything again and compares every field (`wecom.force_sync_cron`).
         Full = "full",
-    }
+    } else Full
 }
 
 column_enum! {
@@ -74,6 +74,8 @@ pub enum SyncCause {
     FirstStart,
     /// The replacement of a run whose process was killed.
     KilledRun,
+    /// The word of a newer version.
+    Unknown(String),
 }
 
 /// Why a run was refused or failed. The row stores it as JSON with its `code`.
@@ -111,6 +113,11 @@ pub enum SyncRunReason {
     },
     DatabaseFailed {
         error: String,
+    },
+    /// A newer version wrote it.
+    Unknown {
+        /// The column as it is.
+        text: String,
     },
 }
 
@@ -150,30 +157,33 @@ impl SyncRunStatus {
 
 impl SyncCause {
     /// Makes a cause of its two columns.
-    pub(super) fn from_columns(kind: SyncCauseKind, client: Option<ClientId>) -> Self {
-        match kind {
-            SyncCauseKind::Cron => Self::Cron,
-            SyncCauseKind::Api => Self::Api(client.unwrap_or_else(|| ClientId::new(""))),
-            SyncCauseKind::CommandLine => Self::CommandLine,
-            SyncCauseKind::FirstStart => Self::FirstStart,
-            SyncCauseKind::KilledRun => Self::KilledRun,
+    pub(super) fn from_columns(word: String, client: Option<ClientId>) -> Self {
+        match SyncCauseKind::parse(&word) {
+            Some(SyncCauseKind::Cron) => Self::Cron,
+            Some(SyncCauseKind::Api) => Self::Api(client.unwrap_or_else(|| ClientId::new(""))),
+            Some(SyncCauseKind::CommandLine) => Self::CommandLine,
+            Some(SyncCauseKind::FirstStart) => Self::FirstStart,
+            Some(SyncCauseKind::KilledRun) => Self::KilledRun,
+            None => Self::Unknown(word),
         }
     }
 
-    pub(super) const fn kind(&self) -> SyncCauseKind {
+    /// Returns the word of the column `cause`.
+    pub(super) fn as_str(&self) -> &str {
         match self {
-            Self::Cron => SyncCauseKind::Cron,
-            Self::Api(_) => SyncCauseKind::Api,
-            Self::CommandLine => SyncCauseKind::CommandLine,
-            Self::FirstStart => SyncCauseKind::FirstStart,
-            Self::KilledRun => SyncCauseKind::KilledRun,
+            Self::Cron => SyncCauseKind::Cron.as_str(),
+            Self::Api(_) => SyncCauseKind::Api.as_str(),
+            Self::CommandLine => SyncCauseKind::CommandLine.as_str(),
+            Self::FirstStart => SyncCauseKind::FirstStart.as_str(),
+            Self::KilledRun => SyncCauseKind::KilledRun.as_str(),
+            Self::Unknown(word) => word,
         }
     }
 
     pub(super) const fn client(&self) -> Option<&ClientId> {
         match self {
             Self::Api(client) => Some(client),
-            Self::Cron | Self::CommandLine | Self::FirstStart | Self::KilledRun => None,
+            Self::Cron | Self::CommandLine | Self::FirstStart | Self::KilledRun | Self::Unknown(_) => None,
         }
     }
 
@@ -182,8 +192,15 @@ impl SyncCause {
         match self {
             Self::Api(client) => Actor::Client(client.clone()),
             Self::CommandLine => Actor::Cli,
-            Self::Cron | Self::FirstStart | Self::KilledRun => Actor::System,
+            Self::Cron | Self::FirstStart | Self::KilledRun | Self::Unknown(_) => Actor::System,
         }
+    }
+}
+
+impl SyncRunReason {
+    /// Reads the column `reason`. What only a newer version can read is kept as it is.
+    pub(super) fn from_column(text: String) -> Self {
+        serde_json::from_str(&text).unwrap_or_else(|_| Self::Unknown { text })
     }
 }
 
@@ -200,7 +217,7 @@ impl fmt::Display for FetchPart {
 impl fmt::Display for SyncCause {
     /// Writes the word, and the client of an API request after it: `api:hr`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind().as_str())?;
+        f.write_str(self.as_str())?;
         self.client().map_or(Ok(()), |client| write!(f, ":{client}"))
     }
 }
@@ -211,10 +228,11 @@ mod tests {
 
     #[test]
     fn a_cause_comes_back_from_its_columns() {
-        for kind in SyncCauseKind::ALL {
-            let client = (*kind == SyncCauseKind::Api).then(|| ClientId::new("hr"));
-            let cause = SyncCause::from_columns(*kind, client.clone());
-            assert_eq!((cause.kind(), cause.client()), (*kind, client.as_ref()));
+        for word in SyncCauseKind::ALL.iter().map(|kind| kind.as_str()).chain(["moon"]) {
+            let client = (word == SyncCauseKind::Api.as_str()).then(|| ClientId::new("hr"));
+            let cause = SyncCause::from_columns(word.to_owned(), client.clone());
+            assert_eq!((cause.as_str(), cause.client()), (word, client.as_ref()));
+            assert_eq!(matches!(cause, SyncCause::Unknown(_)), word == "moon");
         }
         assert_eq!(SyncCause::Api(ClientId::new("hr")).to_string(), "api:hr");
     }

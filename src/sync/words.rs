@@ -49,6 +49,10 @@ impl SyncRunReason {
             Self::DatabaseFailed { error } => {
                 BilingualText::new(format!("数据库出错：{error}"), format!("the database failed: {error}"))
             }
+            Self::Unknown { text } => BilingualText::new(
+                format!("较新版本写入的原因：{text}"),
+                format!("a newer version gave the reason: {text}"),
+            ),
         }
     }
 }

@@ -14,7 +14,7 @@ use gongpai::testing::sync::state::{SyncCause, SyncKind, SyncRunReason, SyncRunS
 use tokio_util::sync::CancellationToken;
 
 use crate::support::app::run_all_at_once;
-use crate::support::planted_rows::{mark_chart_complete, set_schedule_instants};
+use crate::support::planted_rows::{mark_chart_complete, set_schedule_instants, write_newer_word};
 use crate::support::replica::ReplicaSite;
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
@@ -95,6 +95,30 @@ async fn a_run_whose_process_was_killed_fails_and_another_one_takes_its_place() 
     assert_eq!((killed.status, killed.reason), (SyncRunStatus::Failed, Some(SyncRunReason::ProcessKilled)));
     assert!(!a.sync.queue().renew(&id, ProgressSnapshot::default()).await.unwrap(), "it comes back too late");
     assert!(!a.end(&id).await);
+}
+
+#[tokio::test]
+async fn what_a_newer_version_says_of_a_run_stops_neither_lists_nor_requests_nor_claims() {
+    let place = ReplicaSite::new().await;
+    let a = place.replica().await;
+    let id = a.request_run(SyncKind::Update, false).await;
+    for (column, word) in [("kind", "deep"), ("cause", "moon"), ("reason", "{\"code\":\"eclipse\"}")] {
+        write_newer_word(&a.db, column, word).await;
+    }
+    assert_eq!(a.queued_runs().await, ["full moon"], "an unknown kind counts as the thorough one");
+    let told = a.find(&id).await.reason_text().expect("a reason");
+    assert!(told.contains("eclipse"), "{told}");
+    assert_eq!(a.request_run(SyncKind::Update, true).await, id, "a request joins it");
+    assert_eq!(a.find(&id).await.cause, SyncCause::CommandLine);
+    for (column, word) in [("kind", "deep"), ("cause", "moon")] {
+        write_newer_word(&a.db, column, word).await;
+    }
+    a.claim().await.expect("claimed");
+    place.clock.advance(RUN_LEASE);
+    let again = a.claim().await.expect("the lease is over");
+    assert_eq!((again.kind, again.force, again.cause), (SyncKind::Full, true, SyncCause::KilledRun));
+    write_newer_word(&a.db, "status", "paused").await;
+    assert_eq!(a.find(&again.id).await.status, SyncRunStatus::Failed);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::db::hot_statement::HotStatement;
 use crate::db::types::{FlagColumn, JsonColumn};
 use crate::sync::progress::ProgressSnapshot;
 use crate::sync::report::{Counts, SyncReport};
-use crate::sync::state::{SyncCause, SyncCauseKind, SyncKind, SyncRunReason, SyncRunStatus};
+use crate::sync::state::{SyncCause, SyncKind, SyncRunReason, SyncRunStatus};
 
 // An index of one status is used only by statements that contain the word itself.
 const QUEUED: &str = SyncRunStatus::Queued.as_str();
@@ -40,7 +40,7 @@ const RUN_COLUMNS: &str = "id, kind, cause, client_id, dry_run, forced, status, 
 struct SyncRunRow {
     id: RunId,
     kind: SyncKind,
-    cause: SyncCauseKind,
+    cause: String,
     client_id: Option<ClientId>,
     dry_run: FlagColumn,
     forced: FlagColumn,
@@ -49,7 +49,7 @@ struct SyncRunRow {
     counts: JsonColumn<Counts>,
     progress: Option<JsonColumn<ProgressSnapshot>>,
     report: JsonColumn<SyncReport>,
-    reason: Option<JsonColumn<SyncRunReason>>,
+    reason: Option<String>,
     lease_until: Timestamp,
     requested_at: Timestamp,
     started_at: Option<Timestamp>,
@@ -69,7 +69,7 @@ impl From<SyncRunRow> for SyncRun {
             counts: row.counts.0,
             progress: row.progress.map(|progress| progress.0),
             report: row.report.0,
-            reason: row.reason.map(|reason| reason.0),
+            reason: row.reason.map(SyncRunReason::from_column),
             requested_at: row.requested_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
@@ -82,6 +82,8 @@ impl From<SyncRunRow> for SyncRun {
 pub(super) struct QueuedRun {
     pub(super) id: RunId,
     pub(super) kind: SyncKind,
+    /// What the row says, which only a newer version may know as a kind.
+    kind_word: String,
     pub(super) force: bool,
     pub(super) cause: SyncCause,
 }
@@ -90,8 +92,9 @@ pub(super) struct QueuedRun {
 struct QueuedRunRow {
     id: RunId,
     kind: SyncKind,
+    kind_word: String,
     forced: FlagColumn,
-    cause: SyncCauseKind,
+    cause: String,
     client_id: Option<ClientId>,
 }
 
@@ -116,7 +119,7 @@ pub(super) async fn has_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> s
 }
 
 const SELECT_QUEUED_RUN: &str = formatcp!(
-    "SELECT id, kind, forced, cause, client_id FROM sync_runs \
+    "SELECT id, kind, kind AS kind_word, forced, cause, client_id FROM sync_runs \
      WHERE corp_id = $1 AND status = '{QUEUED}' AND dry_run = $2"
 );
 
@@ -131,6 +134,7 @@ pub(super) async fn find_queued(
     Ok(row.map(|row| QueuedRun {
         id: row.id,
         kind: row.kind,
+        kind_word: row.kind_word,
         force: row.forced.0,
         cause: SyncCause::from_columns(row.cause, row.client_id),
     }))
@@ -151,9 +155,9 @@ pub(super) async fn strengthen_queued(
     .bind(&was.id)
     .bind(kind)
     .bind(FlagColumn(force))
-    .bind(cause.kind())
+    .bind(cause.as_str())
     .bind(cause.client())
-    .bind(was.kind)
+    .bind(&was.kind_word)
     .bind(FlagColumn(was.force))
     .execute(tx)
     .await?;
@@ -176,7 +180,7 @@ pub(super) async fn insert_run(
     .bind(id)
     .bind(corp)
     .bind(request.kind)
-    .bind(request.cause.kind())
+    .bind(request.cause.as_str())
     .bind(request.cause.client())
     .bind(FlagColumn(request.dry_run))
     .bind(FlagColumn(request.force))

@@ -192,6 +192,11 @@ pub(crate) async fn expire_run_leases_of_others(db: &Db, process: u32) {
     write(db, &sql).await;
 }
 
+/// Lets a newer version have written a column of every run, with a word that this one does not know.
+pub(crate) async fn write_newer_word(db: &Db, column: &str, word: &str) {
+    write(db, &format!("UPDATE sync_runs SET {column} = '{word}'")).await;
+}
+
 /// Lets every run have been refused because its process was killed.
 pub(crate) async fn refuse_runs_as_killed(db: &Db) {
     write(db, "UPDATE sync_runs SET status = 'refused', reason = '{\"code\":\"process_killed\"}'").await;
