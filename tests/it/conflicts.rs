@@ -305,6 +305,19 @@ async fn conflicts_are_listed_page_by_page_and_only_about_whom_everybody_sees() 
 }
 
 #[tokio::test]
+async fn a_conflict_of_a_kind_that_only_a_newer_version_knows_is_listed_and_decided() {
+    let t = start_with_client("").await;
+    let known = create_local_person(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    t.signed_in("zhangsan").await;
+    let zhang = find_holder(&t, "zhangsan").await;
+    insert_conflict(&t, "c1", "eclipse", &zhang, &[&known]).await;
+    insert_conflict(&t, "c2", "renamed", &known, &["x"]).await;
+    let kinds: Vec<_> = list_conflicts(&t).await.iter().map(|one| one["kind"].clone()).collect();
+    assert_eq!(kinds, ["ambiguous", "renamed"]);
+    assert_eq!(resolve(&t, "c1", &known).await.status, 200);
+}
+
+#[tokio::test]
 async fn the_command_lists_conflicts_with_names_and_resolves_them() {
     let t = start_with_client("").await;
     let known = create_local_person(&t, json!({"userid": "wai1", "name": "张三丰"})).await;

@@ -28,7 +28,8 @@ column_enum! {
 }
 
 column_enum! {
-    /// Why a conflict needs a human.
+    /// Why a conflict needs a human. A reason that only a newer version knows is told as the most
+    /// general one, so that the conflict can be decided and the list goes on.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum ConflictKind {
@@ -41,7 +42,7 @@ column_enum! {
         Renamed = "renamed",
         /// A userid came back after its holder had left, or now plainly belongs to somebody else.
         Reused = "reused",
-    }
+    } else Ambiguous
 }
 
 impl ConflictState {
