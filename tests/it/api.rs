@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::support::app::{API_SECRET, APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{Browser, BrowserRequest, Page};
+use crate::support::planted_rows::set_memberships;
 
 fn basic_auth(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
@@ -99,6 +100,17 @@ async fn every_living_session_is_listed_with_who_where_how_and_until_when() {
         assert!(chrono::DateTime::parse_from_rfc3339(text).is_ok(), "{instant}: {text}");
     }
     assert!(items(&call_oa(&t, Method::GET, "/api/v1/sessions?userid=nobody").await).is_empty());
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_show_everybody_who_is_signed_in_fails_and_hides_nobody() {
+    let t = TestApp::start().await;
+    t.signed_in("zhangsan").await;
+    t.signed_in("lisi").await;
+    set_memberships(&t.app.db, "lisi", "[").await;
+    let page = call_oa(&t, Method::GET, "/api/v1/sessions").await;
+    assert_eq!(page.status, 503, "{}", page.text());
+    assert_eq!(items(&call_oa(&t, Method::GET, "/api/v1/sessions?userid=zhangsan").await).len(), 1);
 }
 
 #[tokio::test]
