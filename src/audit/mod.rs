@@ -69,6 +69,8 @@ column_enum! {
 pub enum Actor {
     /// Somebody at the command line of the server.
     Cli,
+    /// Somebody who imports a table at the command line of the server.
+    Import,
     /// An application, through the API.
     Client(ClientId),
     /// An administrator in the console.
@@ -80,9 +82,12 @@ pub enum Actor {
 
 impl Actor {
     /// Signs what was done: `… , by command line`. The gateway signs nothing.
-    pub fn sign(&self, deed: &str) -> String {
+    pub fn sign(&self, event: AuditEvent, deed: &str) -> String {
         let by = match self {
             Self::Cli => "by command line".to_owned(),
+            Self::Import => "by import".to_owned(),
+            // Rows of runs have always had the article, and people search the trail by its words.
+            Self::Client(id) if event == AuditEvent::Sync => format!("by the API client {id}"),
             Self::Client(id) => format!("by API client {id}"),
             Self::Admin(userid) => format!("by administrator {userid}"),
             Self::System => return deed.to_owned(),
@@ -162,12 +167,15 @@ mod tests {
     fn whoever_acts_by_hand_signs_and_the_gateway_does_not() {
         for (actor, signed) in [
             (Actor::Cli, "3 sessions, by command line"),
+            (Actor::Import, "3 sessions, by import"),
             (Actor::Client(ClientId::new("hr")), "3 sessions, by API client hr"),
             (Actor::Admin(UserId::new("ZhangSan")), "3 sessions, by administrator ZhangSan"),
             (Actor::System, "3 sessions"),
         ] {
-            assert_eq!(actor.sign("3 sessions"), signed);
+            assert_eq!(actor.sign(AuditEvent::Revoke, "3 sessions"), signed);
         }
-        assert_eq!(Actor::Cli.sign(""), "by command line");
+        assert_eq!(Actor::Cli.sign(AuditEvent::KeyRotate, ""), "by command line");
+        let client = Actor::Client(ClientId::new("hr"));
+        assert_eq!(client.sign(AuditEvent::Sync, "update run r"), "update run r, by the API client hr");
     }
 }

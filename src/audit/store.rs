@@ -31,7 +31,7 @@ pub(crate) async fn insert_entry(
     .bind(entry.address.map(|a| a.to_string()).unwrap_or_default())
     .bind(&entry.host)
     .bind(entry.decision)
-    .bind(entry.actor.sign(&entry.detail))
+    .bind(entry.actor.sign(entry.event, &entry.detail))
     .bind(&entry.request_id)
     .execute(tx)
     .await?;

@@ -250,8 +250,7 @@ async fn audit_import(
     deed: &str,
 ) -> sqlx::Result<()> {
     let (corp, now) = (change.corp().clone(), change.now());
-    let entry =
-        AuditEntry::of_deed(Actor::Cli, AuditEvent::Directory, format!("{deed}, by import")).about(whom);
+    let entry = AuditEntry::of_deed(Actor::Import, AuditEvent::Directory, deed.to_owned()).about(whom);
     audit::store::insert_entry(change.tx(), &corp, &entry, now).await
 }
 

@@ -313,7 +313,7 @@ async fn who_asked_for_a_run_and_what_was_refused_is_in_the_audit_trail() {
     let rows = rows.iter().map(|row| format!("{} {} {}", row.event, row.decision, row.detail)).collect();
     let want = [
         format!("sync allowed full run {id}, forced, by command line"),
-        format!("sync allowed update run {id}, by API client hr"),
+        format!("sync allowed update run {id}, by the API client hr"),
         format!("sync refused run {id}: {}", end.reason.expect("a reason").text().en),
     ];
     assert_eq!(sorted(rows), sorted(want.to_vec()));
