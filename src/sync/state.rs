@@ -200,7 +200,7 @@ impl SyncCause {
 impl SyncRunReason {
     /// Reads the column `reason`. What only a newer version can read is kept as it is.
     pub(super) fn from_column(text: String) -> Self {
-        serde_json::from_str(&text).unwrap_or_else(|_| Self::Unknown { text })
+        serde_json::from_str(&text).unwrap_or(Self::Unknown { text })
     }
 }
 

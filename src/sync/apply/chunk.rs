@@ -114,11 +114,12 @@ const TARGET_HOLD: Duration = Duration::from_millis(30);
 
 const FIRST_CHUNK_RECORDS: usize = 250;
 
-/// However slow the machine is, a run must come to its end.
-const MIN_CHUNK_RECORDS: usize = 50;
+/// However slow the machine is, a run must come to its end. Where a commit alone takes longer than
+/// [`TARGET_HOLD`], fewer records would only mean more commits.
+const MIN_CHUNK_RECORDS: usize = 250;
 
 /// More records would save little, and all of them are repeated after a deadlock.
-const MAX_CHUNK_RECORDS: usize = 2000;
+const MAX_CHUNK_RECORDS: usize = 1000;
 
 impl Default for ChunkSize {
     fn default() -> Self {
@@ -226,9 +227,9 @@ mod tests {
             (250, 5 * MS, 500), // It doubles at most.
             (500, 20 * MS, 750),
             (3, 4 * MS, 750),    // A quick remainder says nothing,
-            (250, 100 * MS, 75), // but a slow one does.
-            (75, 15 * MS, 150),
-            (150, 9000 * MS, MIN_CHUNK_RECORDS),
+            (500, 50 * MS, 300), // but a slow one does.
+            (300, 25 * MS, 360),
+            (360, 9000 * MS, MIN_CHUNK_RECORDS),
         ] {
             size.adapt(records, held);
             assert_eq!(size.0, next, "{records} in {held:?}");

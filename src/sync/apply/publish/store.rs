@@ -13,6 +13,7 @@ use crate::db::hot_statement::HotStatement;
 use crate::directory::row::OPEN_UNTIL;
 use crate::directory::{EntrySource, PersonStatus, conflicts};
 use crate::sync::apply::RaisedConflict;
+use crate::sync::apply::store::lock_identities;
 use crate::sync::plan::NewConflict;
 
 const ACTIVE: &str = PersonStatus::Active.as_str();
@@ -21,7 +22,11 @@ const WECOM: &str = EntrySource::Wecom.as_str();
 
 pub(in crate::sync::apply) fn hot_statements() -> Vec<HotStatement> {
     vec![
-        HotStatement { name: "find_checked", sql: SELECT_CHECKED, indexes: &["persons_checked_at"] },
+        HotStatement {
+            name: "find_checked",
+            sql: SELECT_CHECKED,
+            indexes: &["person_rows_inactive (since)", "persons_pkey (id)"],
+        },
         HotStatement {
             name: "keep_signed_in_active",
             sql: KEEP_ACTIVE.single_row_text(),
@@ -30,7 +35,11 @@ pub(in crate::sync::apply) fn hot_statements() -> Vec<HotStatement> {
     ]
 }
 
-const SELECT_CHECKED: &str = "SELECT id FROM persons WHERE corp_id = $1 AND checked_at > $2";
+const SELECT_CHECKED: &str = formatcp!(
+    "SELECT v.person_id FROM person_rows v JOIN persons p ON p.id = v.person_id \
+     WHERE v.since = $1 AND v.until = $2 AND v.status <> '{ACTIVE}' AND v.source = '{WECOM}' \
+       AND v.corp_id = $3 AND p.checked_at > $4"
+);
 
 /// Releases the userids of these persons; returns those who had one.
 pub(super) async fn release_userids(
@@ -115,18 +124,25 @@ static KEEP_ACTIVE: LazyLock<ListStatement> = LazyLock::new(|| {
 /// Keeps persons active in version `next` who are active now and were checked singly after `began`.
 /// A sign-in that found nothing to write left no other trace.
 ///
-/// Those who were checked since are few and found by an index. They are read first, because a
-/// planner without statistics would rather walk all rows of the version.
+/// They are read first, from the few whom the version keeps out: everybody may have been checked
+/// since, and all of that happens in the publishing transaction. Their identities are locked then,
+/// so that whoever is marked as gone meanwhile stays gone.
 pub(super) async fn keep_signed_in_active(
     change: &mut FeedTransaction,
     next: i64,
     began: Timestamp,
 ) -> sqlx::Result<()> {
     let (corp, now) = (change.corp().clone(), change.now());
-    let mut checked: Vec<PersonId> =
-        sqlx::query_scalar(SELECT_CHECKED).bind(corp).bind(began).fetch_all(change.tx()).await?;
+    let mut checked: Vec<PersonId> = sqlx::query_scalar(SELECT_CHECKED)
+        .bind(next)
+        .bind(OPEN_UNTIL)
+        .bind(corp)
+        .bind(began)
+        .fetch_all(change.tx())
+        .await?;
     // Every transaction locks persons in the order of their ids.
     checked.sort();
+    lock_identities(change.tx(), &checked.iter().collect::<Vec<_>>()).await?;
     for (text, part) in KEEP_ACTIVE.chunks(&checked) {
         let mut query = sqlx::query(text).bind(next).bind(OPEN_UNTIL).bind(now);
         for id in part {
