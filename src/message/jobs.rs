@@ -1,4 +1,4 @@
-//! The jobs of messages.
+//! The jobs that deliver messages and measure the backlog.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,9 @@
-//! What this process knows of the others: the feed that it follows, the published chart, the
-//! bindings of userids in rules, and how fresh all of that is.
+//! What this process keeps in step with the database: its place in the feed, the published chart,
+//! the bindings of userids in rules, and how fresh they are.
 //!
-//! Rooms above keep memory of their own in step with the same feed: they implement [`FeedFollower`]
-//! and get the entries in their order, between two points that [`Replica::refresh`] keeps.
+//! Rooms above keep memory of their own in step with the same feed: they implement
+//! [`FeedFollower`], and [`Replica::refresh`] hands them the entries in order. If one fails, the next
+//! refresh begins with it again.
 //!
 //! | file | what it has |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The jobs of sessions.
+//! The jobs that keep sessions in memory and in the database in step.
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ use files::{read, rust_files, sources};
 use sources::{Reference, Source};
 
 /// The floors, from the ground up. A room imports from floors below its own only. Rooms of one floor do not know
-/// each other, except on the top floor, which wires everything together.
+/// each other, but for `NEIGHBOURS` and on the top floor, which wires everything together.
 const FLOORS: &[&[&str]] = &[
     &["base"],
     &["config", "db", "wecom", "http"],

@@ -8,7 +8,8 @@ use super::report;
 use super::sources::Source;
 use super::tables::{TABLES, read_schema, tables_in};
 
-/// Columns that hold a word of an enum. What an index of the schema compares with must be one of its words.
+/// The enum of each column that a partial index of the schema compares with a word, and of others beside. What an
+/// index compares with must be one of its words.
 const WORD_COLUMNS: &[(&str, &str, &str)] = &[
     ("feed", "kind", "FeedKind"),
     ("feed_counter", "name", "FeedCounter"),

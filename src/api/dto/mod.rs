@@ -1,7 +1,7 @@
 //! The shapes of the API ([design: API shapes](crate::design#api-shapes)), one type each.
 //!
 //! A type here is what a handler reads or answers, and what the OpenAPI document is derived from:
-//! neither can say anything that the other does not do. Keys are written in the order of the
+//! so the document and the handler cannot differ. Keys are written in the order of the
 //! fields. Words (statuses, kinds, sources) are those of the rooms' own enums, by [`words`].
 //!
 //! Three shapes are only described here, because other code reads them field by field: a message

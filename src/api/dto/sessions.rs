@@ -1,4 +1,4 @@
-//! Sessions.
+//! Sessions as the API lists and ends them.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,15 +1,15 @@
 //! Delivery: from rows to calls, and what happens to them ([design: delivery](crate::design#delivery)).
 //!
-//! Every step is one short transaction or one call, and finds by the rows what has to be done. So if
-//! a process dies, the next one goes on from there. Inside a step the order of locks is send window,
+//! Every step works in short transactions or makes one call, and finds by the rows what has to be
+//! done. So if a process dies, the next one goes on from there. Inside a step the order of locks is send window,
 //! calls, their recalls, recipients, messages.
 //!
 //! | step | does |
 //! |---|---|
-//! | `expire` | ends messages that are no longer to be sent |
 //! | `expand` | writes one row for each recipient |
 //! | `plan` | groups recipients into calls, or postpones them |
-//! | `claim` | leases a call to this process |
+//! | `expire` | ends messages that are no longer to be sent |
+//! | `claim` | leases a call or a recall to this process |
 //! | `send` | sends its bytes to WeCom |
 //! | `verdict`, `settle` | decides what the answer means, and writes it |
 //! | `recall` | takes back what was sent |

@@ -41,10 +41,17 @@ pub(crate) async fn load_dump(database: &TestDatabase, version: &str) {
 
 /// Writes the dumps for both engines from an SQLite database. Every table must have a row.
 pub(crate) async fn write_dump(db: &Db, version: &str) {
-    let schema = std::fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/db/migrations/{version}_schema.sql")),
-    )
-    .expect("the migration");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/db/migrations");
+    let entries = std::fs::read_dir(folder).expect("the folder of the migrations");
+    let mut steps: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable entry").path()).collect();
+    steps.sort();
+    let is_part =
+        |step: &&PathBuf| step.file_name().is_some_and(|name| name.to_string_lossy()[..4] <= *version);
+    let schema: String = steps
+        .iter()
+        .filter(is_part)
+        .map(|step| std::fs::read_to_string(step).expect("a migration"))
+        .collect();
     let schema: Vec<&str> =
         schema.lines().map(|line| line.split("--").next().unwrap_or_default().trim_end()).collect();
     let schema = schema.join("\n");

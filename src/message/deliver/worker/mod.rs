@@ -162,8 +162,8 @@ impl Worker {
         WorkerStep { did, wake_at }
     }
 
-    /// Waits until `wake_at`, or until a message is accepted, a call is settled, or the worker is told
-    /// to stop.
+    /// Waits until `wake_at`, but at most five seconds, or until a message is accepted, a call is settled,
+    /// or the worker is told to stop.
     pub async fn wait_until(&mut self, wake_at: Timestamp) {
         // The clock may have been set back since `wake_at` was computed.
         let pause = wake_at.since(self.messages.0.clock.now()).min(MAX_OUTAGE_PAUSE);
